@@ -1,0 +1,58 @@
+# The words that a developer, the README and the checks share.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STUBS := khulasa/v1
+GOOGLEAPIS = $(shell $(BIN)/python -c "import google.rpc as m, pathlib; print(pathlib.Path(list(m.__path__)[0]).parents[1])")
+WELLKNOWN = $(shell $(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / '_proto')")
+
+.PHONY: demo test check proto lock bench clean
+
+demo: .venv/ready         ## run the main job: an article through all three services
+	$(BIN)/python examples/demo.py
+
+test: .venv/ready         ## all tests; starts the redis-server that comes with the packages
+	$(BIN)/python -m pytest
+
+check: .venv/ready        ## style, types, protos, stubs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --no-namespace-packages tests/typing/api.py
+	$(MAKE) --no-print-directory proto-lint
+	$(MAKE) --no-print-directory proto STUBS_ROOT=build/stubs
+	diff -r -x __pycache__ -x __init__.py build/stubs/khulasa/v1 $(STUBS)
+
+STUBS_ROOT ?= .
+proto: .venv/ready        ## regenerate the committed stubs
+	mkdir -p $(STUBS_ROOT)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS) -I $(WELLKNOWN) \
+	  --python_out=$(STUBS_ROOT) --grpc_python_out=$(STUBS_ROOT) \
+	  --mypy_out=quiet:$(STUBS_ROOT) --mypy_grpc_out=quiet:$(STUBS_ROOT) proto/khulasa/v1/*.proto
+
+.PHONY: proto-lint
+proto-lint:               # buf does not find google's protos by itself, so it is given an image that has them
+	mkdir -p build
+	$(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS) -I $(WELLKNOWN) --include_imports --include_source_info \
+	  --descriptor_set_out=build/protos.binpb proto/khulasa/v1/*.proto
+	cd proto && ../$(BIN)/buf lint ../build/protos.binpb
+	cd proto && ../$(BIN)/buf breaking ../build/protos.binpb --against baseline.binpb
+
+lock: .venv/ready         ## write the hashed lock file anew
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra gateway --extra translator --extra summarizer --extra dev \
+	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --output-file requirements.lock
+
+bench: .venv/ready        ## the measurements of benchmarks/README.md
+	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.memory
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf .venv build dist

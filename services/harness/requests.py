@@ -1,0 +1,75 @@
+"""Reading requests: what does not decode, and what this version does not know, is refused and not skipped over.
+
+Protobuf keeps unknown fields silently, so a misspelt option or one of a newer client would be ignored as if it had
+been honoured.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from services.harness.errors import Reason, Refusal
+
+Deserializer = Callable[[bytes], Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands in the place of a request until a handler's wrapper can refuse the call with details.
+
+    An exception in a deserializer would reach the caller as the library's own INTERNAL, without a word why.
+    """
+
+    refusal: Refusal
+
+
+def strict(deserialize: Deserializer) -> Callable[[bytes], Message | Unreadable]:
+    """Return `deserialize`, with an `Unreadable` for what it cannot read or does not know."""
+
+    def read(data: bytes) -> Message | Unreadable:
+        try:
+            message = deserialize(data)
+        except (DecodeError, UnicodeDecodeError):
+            return Unreadable(
+                Refusal(
+                    Reason.UNREADABLE_REQUEST,
+                    f"The request's {len(data)} bytes are no message of this method, or its text is not valid UTF-8.",
+                    length=len(data),
+                )
+            )
+        unknown = _unknown_part(message, "")
+        if unknown:
+            return Unreadable(
+                Refusal(
+                    Reason.UNKNOWN_OPTION,
+                    f"The request has {unknown}, which this version does not know. Leave it out, or update the server.",
+                    field=unknown,
+                )
+            )
+        return message
+
+    return read
+
+
+def _unknown_part(message: Message, path: str) -> str:
+    """Return the path of the first unknown field or enum value in `message`, or an empty string."""
+    for unknown in UnknownFieldSet(message):
+        return f"{path}{message.DESCRIPTOR.name}.{unknown.field_number}"
+    for field, value in message.ListFields():
+        values = list(value) if field.is_repeated and not _is_map(field) else [] if field.is_repeated else [value]
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            for part in values:
+                if unknown_inside := _unknown_part(part, f"{path}{field.name}."):
+                    return unknown_inside
+        elif field.type == FieldDescriptor.TYPE_ENUM:
+            for number in values:
+                if number not in field.enum_type.values_by_number:
+                    return f"{path}{field.name}={number}"
+    return ""
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
