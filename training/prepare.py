@@ -3,7 +3,8 @@
     python -m training.prepare --data ../shared/data --teacher ../shared/models/teacher --out ../lab/training/data
 
 Writes `pairs.tsv` (source, weight, Arabic, English), `tokenizer.model`, `vocabulary.json` (the model's tokens in the
-order of their ids) and `prepare.json` (how many pairs each rule removed). `train.py` reads the first three.
+order of their ids), `teacher_rows.json` (the teacher's ids of these tokens) and `prepare.json` (how many pairs each
+rule removed). `train.py` reads all but the last.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import sentencepiece
@@ -141,8 +143,7 @@ def merge_parts(piece: str, scores: dict[str, float]) -> list[str]:
     """Return every piece that byte-pair encoding passes through on its way from characters to `piece`."""
     symbols, parts = list(piece), list(piece)
     while len(symbols) > 1:
-        pairs = [(scores.get(left + right), index) for index, (left, right) in enumerate(zip(symbols, symbols[1:],
-                 strict=False))]
+        pairs = [(scores.get(left + right), index) for index, (left, right) in enumerate(pairwise(symbols))]
         known = [(-score, index) for score, index in pairs if score is not None]
         if not known:
             break
@@ -165,7 +166,7 @@ def prune_tokenizer(full: Path, embedded: list[str], counts: Counter) -> tuple[b
     # Single printable ASCII characters first: any name, number or address can then be copied.
     always = [piece for piece in candidates if len(piece) == 1 and (piece.isascii() or piece == "▁")]
     by_count = sorted((piece for piece in candidates if piece not in set(always)), key=lambda piece: -counts[piece])
-    chosen = CONTROL + ["\n"] + BYTES + always
+    chosen = [*CONTROL, "\n", *BYTES, *always]
     chosen += by_count[: VOCABULARY_SIZE - len(chosen)]
     emitted = set(chosen)
     steps = {part for piece in chosen if piece in scores for part in merge_parts(piece, scores)} & scores.keys()
@@ -223,6 +224,8 @@ def main(data: Path, teacher: Path, out: Path) -> None:
     model, vocabulary = prune_tokenizer(teacher / "tokenizer.model", embedded, counts)
     (out / "tokenizer.model").write_bytes(model)
     (out / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False, indent=0) + "\n")
+    rows = {token: row for row, token in enumerate(embedded)}
+    (out / "teacher_rows.json").write_text(json.dumps([rows[token] for token in vocabulary]) + "\n")
     report["tokenizer"] = check_tokenizer(model, set(vocabulary), arabic_dev + english_dev, full)
     (out / "prepare.json").write_text(json.dumps(report, indent=1) + "\n")
     print(report["tokenizer"])

@@ -1,160 +1,230 @@
-"""Pairs → checkpoint, by the clock: the learning rate falls to zero when the time is up.
+"""Train a small model that starts from the teacher's layers; stop it at any time, the same command goes on.
 
-    python -m training.train training/configs/interim.yaml --prepared DIR --teacher teacher.pt --minutes 45
+    python -m training.train --config training/configs/interim.yaml --prepared ../lab/training/data \
+        --teacher teacher.pt --out ../lab/training/run
 
-`teacher.pt` is the teacher as a state dict (`to_torch.py` beside it makes it). The same command goes on from the last
-checkpoint after a stop. Progress is a JSON line every ten steps in `log.jsonl`.
+`--prepared` is what `prepare.py` wrote; `teacher.pt` comes from `to_torch.py` beside the teacher. The loss is on the
+English side only. `log.jsonl` in `--out` has one line per ten steps and one per probe.
 """
 
 import argparse
 import json
 import random
 import time
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import sentencepiece
 import torch
-import torch._dynamo
 import yaml
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+from torch import Tensor
+from torch.nn import functional
 
-from training.prepare import PROMPT_PIECES
+from training.evaluate import corpus_scores, read_set, translate
+from training.export import write_folder
+from training.model import Layer, Model, Shape, from_teacher
 
-CHECKPOINT_EVERY_S = 300
-IGNORED = -100
-
-
-def main() -> None:
-    """Read the arguments, build the student, train it until the time is up."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--prepared", type=Path, required=True)
-    parser.add_argument("--teacher", type=Path, required=True, help="state dict; gemma_config.json lies beside it")
-    parser.add_argument("--minutes", type=float, required=True)
-    args = parser.parse_args()
-    config = yaml.safe_load(args.config.read_text())
-    torch.manual_seed(config["seed"])
-    torch.set_num_threads(2)
-    # One entry for each layer and shape; the default of 8 would fall back to eager after two shapes.
-    torch._dynamo.config.recompile_limit = 200
-    torch._dynamo.config.accumulated_recompile_limit = 1000
-
-    student = cut_student(args.teacher, config["layers"], args.prepared / "tokens.json")
-    optimizer = torch.optim.AdamW(student.parameters(), lr=config["learning_rate"], betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    step, spent_s = resume(args.prepared / "checkpoint.pt", student, optimizer)
-    for layer in student.model.layers:
-        layer.compile(dynamic=False)
-
-    batches = endless_batches(args.prepared, config, skip=step)
-    budget_s = args.minutes * 60
-    started, saved = time.monotonic() - spent_s, time.monotonic()
-    losses: list[float] = []
-    while (elapsed_s := time.monotonic() - started) < budget_s:
-        rate = config["learning_rate"] * min(1.0, (step + 1) / config["warmup_steps"]) * (1 - elapsed_s / budget_s)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        losses.append(train_step(student, optimizer, *next(batches)))
-        step += 1
-        if step % 10 == 0:
-            line = {"step": step, "minutes": round(elapsed_s / 60, 2), "loss": round(sum(losses) / len(losses), 4), "rate": rate}
-            line["minutes_left"] = round((budget_s - elapsed_s) / 60, 1)
-            with (args.prepared / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            losses.clear()
-        if time.monotonic() - saved > CHECKPOINT_EVERY_S:
-            save(args.prepared / "checkpoint.pt", student, optimizer, step, elapsed_s)
-            saved = time.monotonic()
-    save(args.prepared / "checkpoint.pt", student, optimizer, step, budget_s)
-    print(f"done: {step} steps")
+PAD, EOS, BOS = 0, 1, 2
+"""Ids of the first tokens of `vocabulary.json`, the same as in the teacher."""
+TokenPair = tuple[list[int], list[int]]
 
 
-def cut_student(teacher: Path, layers: list[int], tokens: Path) -> Gemma3ForCausalLM:
-    """Return the teacher with only `layers` and the tokens of `tokens.json`, untrained since the cut."""
-    state = torch.load(teacher, map_location="cpu")
-    settings = json.loads((teacher.parent / "gemma_config.json").read_text())
-    settings["layer_types"] = [settings["layer_types"][layer] for layer in layers]
-    rows = torch.tensor([row for _, row in json.loads(tokens.read_text())])
-    embeddings = state["model.embed_tokens.weight"]
-    # A byte that the teacher never had starts as the mean of all tokens: neutral, learned if it occurs.
-    embeddings = torch.where((rows >= 0)[:, None], embeddings[rows.clamp(min=0)], embeddings.mean(0))
-    settings |= {"num_hidden_layers": len(layers), "vocab_size": len(rows), "attn_implementation": "sdpa"}
-    student = Gemma3ForCausalLM(Gemma3TextConfig(**settings)).float()
-    cut = {"model.embed_tokens.weight": embeddings, "lm_head.weight": embeddings, "model.norm.weight": state["model.norm.weight"]}
-    for ours, theirs in enumerate(layers):
-        prefix = f"model.layers.{theirs}."
-        cut |= {f"model.layers.{ours}.{k.removeprefix(prefix)}": v for k, v in state.items() if k.startswith(prefix)}
-    student.load_state_dict(cut)
-    student.tie_weights()
-    return student.train()
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded ids; `labels` are the target shifted by one, with PAD where nothing is to be learnt."""
+
+    source: Tensor
+    target: Tensor
+    labels: Tensor
 
 
-def train_step(student: Gemma3ForCausalLM, optimizer: torch.optim.Optimizer, tokens: torch.Tensor, labels: torch.Tensor) -> float:
-    """Take one step on the English tokens of a batch; padding is on the right, so causal attention needs no mask."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        hidden = student.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
-        wanted = labels[:, 1:]
-        chosen = wanted != IGNORED
-        logits = student.lm_head(hidden[chosen])  # the vocabulary is the dearest layer: English positions only
-    loss = torch.nn.functional.cross_entropy(logits.float(), wanted[chosen])
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return loss.item()
-
-
-def endless_batches(prepared: Path, config: dict, *, skip: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield (tokens, labels) in the fixed shapes, in a new order in every pass; the first `skip` are passed over."""
+def read_pairs(prepared: Path, vocabulary: list[str]) -> list[TokenPair]:
+    """Return every pair as ids, as often as its source's weight says."""
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(prepared / "tokenizer.model"))
-    piece_id = tokenizer.piece_to_id
-    prompt = [piece_id(piece) for piece in PROMPT_PIECES]
-    shapes = [tuple(shape) for shape in config["shapes"]]
-    buckets: dict[tuple[int, int], list[tuple[list[int], int]]] = {shape: [] for shape in shapes}
-    for line in (prepared / "pairs.tsv").read_text().splitlines():
-        arabic, english = line.split("\t")
-        source = [piece_id("<bos>"), *tokenizer.encode(arabic), *prompt]
-        example = (source + tokenizer.encode(english) + [piece_id("<eos>")], len(source))
-        shape = next((shape for shape in shapes if len(example[0]) <= shape[1] + 1), None)
-        if shape:
-            buckets[shape].append(example)
-    print({f"{rows}x{length}": len(examples) for (rows, length), examples in buckets.items()})
-    count = 0
-    for number in range(1_000_000):
-        order = random.Random(config["seed"] + number)
-        batches = []
-        for shape, examples in buckets.items():
-            order.shuffle(examples)
-            batches += [(shape, examples[i : i + shape[0]]) for i in range(0, len(examples) - shape[0] + 1, shape[0])]
-        order.shuffle(batches)
-        for (rows, length), examples in batches:
-            count += 1
-            if count <= skip:
-                continue
-            tokens = torch.zeros(rows, length + 1, dtype=torch.long)
-            labels = torch.full((rows, length + 1), IGNORED)
-            for row, (example, start) in enumerate(examples):
-                tokens[row, : len(example)] = torch.tensor(example)
-                labels[row, start : len(example)] = torch.tensor(example[start:])
-            yield tokens, labels
+    # The tokenizer's own ids count its unused merge steps; the model's do not.
+    ids = {piece: index for index, piece in enumerate(vocabulary)}
+    to_model = [ids.get(tokenizer.id_to_piece(index), -1) for index in range(tokenizer.get_piece_size())]
+    rows = [line.rstrip("\n").split("\t") for line in (prepared / "pairs.tsv").open()]
+    sides = [[[to_model[token] for token in text] for text in tokenizer.encode([row[column] for row in rows])]
+             for column in (2, 3)]
+    return [pair for row, *pair in zip(rows, *sides, strict=True) for _ in range(int(row[1]))]
 
 
-def resume(checkpoint: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Load the last checkpoint if there is one; return its step and the seconds spent."""
-    if not checkpoint.exists():
-        return 0, 0.0
-    saved = torch.load(checkpoint)
-    student.load_state_dict(saved["student"])
-    optimizer.load_state_dict(saved["optimizer"])
-    return saved["step"], saved["spent_s"]
+class Batches:
+    """Endless batches in fixed shapes, in an order that follows from the seed: a resumed run sees what is next."""
+
+    def __init__(self, pairs: list[TokenPair], shapes: list[tuple[int, int, int]], *, kind: str, newline: int,
+                 seed: int) -> None:
+        self._shapes, self._kind, self._newline, self._seed = shapes, kind, newline, seed
+        self._buckets: list[list[TokenPair]] = [[] for _ in shapes]
+        self.dropped = 0
+        for source, target in pairs:
+            fitting = (index for index, (_, source_size, target_size) in enumerate(shapes)
+                       if len(source) < source_size and len(target) < target_size)
+            index = next(fitting, None)
+            if index is None:
+                self.dropped += 1
+            else:
+                self._buckets[index].append((source, target))
+
+    def from_number(self, first: int) -> Iterator[Batch]:
+        number, epoch = 0, 0
+        while True:
+            plan = self._plan(epoch)
+            for shape, pairs in plan[max(0, first - number) :]:
+                yield self._pad(shape, pairs)
+            number, epoch = number + len(plan), epoch + 1
+
+    def _plan(self, epoch: int) -> list[tuple[tuple[int, int, int], list[TokenPair]]]:
+        order = random.Random(f"{self._seed} {epoch}")
+        plan = []
+        for shape, bucket in zip(self._shapes, self._buckets, strict=True):
+            shuffled = order.sample(bucket, len(bucket))
+            # The last few pairs that would not fill a batch wait for another epoch's shuffle.
+            plan += [(shape, shuffled[start : start + shape[0]])
+                     for start in range(0, len(shuffled) - shape[0] + 1, shape[0])]
+        order.shuffle(plan)
+        return plan
+
+    def _pad(self, shape: tuple[int, int, int], pairs: list[TokenPair]) -> Batch:
+        size, source_size, target_size = shape
+        source = torch.full((size, source_size), PAD)
+        if self._kind == "decoder-only":
+            target_size += source_size
+        target, labels = torch.full((size, target_size), PAD), torch.full((size, target_size), PAD)
+        for row, (arabic, english) in enumerate(pairs):
+            prompt = [BOS]
+            if self._kind == "decoder-only":
+                prompt = [BOS, *arabic, self._newline]
+            else:
+                source[row, : len(arabic) + 1] = torch.tensor([BOS, *arabic])
+            end = len(prompt) + len(english)
+            target[row, :end] = torch.tensor(prompt + english)
+            labels[row, len(prompt) - 1 : end] = torch.tensor([*english, EOS])
+        return Batch(source, target, labels)
 
 
-def save(checkpoint: Path, student: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, spent_s: float) -> None:
-    """Write a checkpoint beside the old one and then put it in its place."""
-    new = checkpoint.with_suffix(".new")
-    torch.save({"student": student.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent_s": spent_s}, new)
-    new.rename(checkpoint)
+def loss_of(model: Model, batch: Batch) -> Tensor:
+    """Mean cross-entropy of the target tokens."""
+    with torch.autocast("cpu", torch.bfloat16):
+        if model.shape.encoder_layers:
+            source_mask = batch.source != PAD
+            hidden = model.decode(batch.target, model.encode(batch.source, source_mask), source_mask)
+        else:
+            hidden = model.decode(batch.target)
+        # 28,000 logits for each padding position would cost more than the layers.
+        wanted = batch.labels != PAD
+        logits = model.logits(hidden[wanted])
+    return functional.cross_entropy(logits.float(), batch.labels[wanted])
+
+
+class Run:
+    """A training run and all that is needed to go on with it."""
+
+    def __init__(self, config: dict, prepared: Path, teacher: Path, out: Path, dev: Path) -> None:
+        self.config, self.prepared, self.out, self.dev = config, prepared, out, dev
+        out.mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(config["threads"])
+        torch.manual_seed(config["seed"])
+        self.vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
+        shape = Shape(len(self.vocabulary), tuple(config["encoder_layers"]), tuple(config["decoder_layers"]))
+        rows = json.loads((prepared / "teacher_rows.json").read_text())
+        self.model = from_teacher(shape, torch.load(teacher, mmap=True), rows)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config["learning_rate"], betas=tuple(config["betas"]),
+            weight_decay=config["weight_decay"], fused=True,
+        )
+        self.step, self.seconds = 0, 0.0
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint)
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = state["step"], state["seconds"]
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out / "checkpoint.pt"
+
+    def save(self) -> None:
+        """Write the checkpoint so that a crash in the middle leaves the one before."""
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
+                 "seconds": self.seconds, "config": self.config}
+        torch.save(state, self.checkpoint.with_suffix(".part"))
+        self.checkpoint.with_suffix(".part").rename(self.checkpoint)
+
+    def log(self, **fields: float | str) -> None:
+        line = json.dumps({"step": self.step, "minutes": round(self.seconds / 60, 2), **fields})
+        print(line, flush=True)
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+    def probe(self) -> None:
+        """Translate a few sentences with the int8 export, since that is what will be shipped."""
+        folder = self.out / "probe"
+        write_folder(self.model, self.vocabulary, self.prepared / "tokenizer.model", folder,
+                     max_source_tokens=self.config["max_source_tokens"])
+        arabic, english = read_set(self.dev, "flores_dev", limit=100)
+        translations, _ = translate(folder, arabic)
+        scores = corpus_scores(translations, english)
+        self.log(bleu=scores["bleu"], chrf=scores["chrf"], sample=translations[0])
+
+    def train(self) -> None:
+        shapes = [tuple(shape) for shape in self.config["shapes"]]
+        pairs = read_pairs(self.prepared, self.vocabulary)
+        batches = Batches(pairs, shapes, kind=self.model.shape.kind, newline=self.vocabulary.index("\n"),
+                          seed=self.config["seed"])
+        print(f"{len(pairs)} weighted pairs, {batches.dropped} longer than every shape", flush=True)
+        budget = self.config["minutes"] * 60
+        saved_at = probed_at = self.seconds
+        losses: deque[float] = deque(maxlen=100)
+        tokens, tokens_since = 0, self.seconds
+        for batch in batches.from_number(self.step):
+            if self.seconds >= budget:
+                break
+            started = time.monotonic()
+            rate = self.config["learning_rate"] * min(1, (self.step + 1) / self.config["warmup_steps"])
+            rate *= 1 - self.seconds / budget
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss = loss_of(self.model, batch)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config["clip_norm"])
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.step += 1
+            self.seconds += time.monotonic() - started
+            losses.append(loss.item())
+            tokens += batch.target.numel() + (batch.source.numel() if self.model.shape.encoder_layers else 0)
+            if self.step % 10 == 0:
+                self.log(loss=round(sum(losses) / len(losses), 4), lr=round(rate, 7),
+                         padded_tokens_per_s=round(tokens / (self.seconds - tokens_since)),
+                         eta_minutes=round((budget - self.seconds) / 60, 1))
+                tokens, tokens_since = 0, self.seconds
+            if self.seconds - saved_at > 60 * self.config["checkpoint_minutes"]:
+                self.save()
+                saved_at = self.seconds
+            if self.seconds - probed_at > 60 * self.config["probe_minutes"]:
+                self.probe()
+                probed_at = self.seconds
+        self.save()
+        self.probe()
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--prepared", type=Path, required=True)
+    parser.add_argument("--teacher", type=Path, required=True, help="teacher.pt")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--dev", type=Path, default=Path("../shared/data/dev"))
+    parser.add_argument("--minutes", type=float, help="instead of the config's")
+    arguments = parser.parse_args()
+    settings = yaml.safe_load(arguments.config.read_text())
+    if arguments.minutes:
+        settings["minutes"] = arguments.minutes
+    # One compiled layer for each shape, shared by all layers: without this 540 tokens/s, with it 870 for the teacher.
+    torch._dynamo.config.recompile_limit = 64
+    Layer.forward = torch.compile(Layer.forward, dynamic=False)
+    Run(settings, arguments.prepared, arguments.teacher, arguments.out, arguments.dev).train()

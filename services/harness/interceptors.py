@@ -8,11 +8,11 @@ Health and reflection are left alone: probes would drown the log.
 """
 
 import asyncio
+import math
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import structlog
@@ -24,11 +24,12 @@ from services.harness.requests import Unreadable, strict
 
 OUR_METHODS = "/khulasa."
 
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 log = structlog.get_logger()
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the library has no types
+class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every handler of our own services."""
 
     def __init__(self, *, max_time_s: float) -> None:
@@ -36,16 +37,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the 
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Handler | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(OUR_METHODS):
+        if handler is None or handler.request_deserializer is None or not method.startswith(OUR_METHODS):
             return handler
         make, behaviour = _shape(handler)
         return make(
-            self._streaming(method, behaviour) if handler.response_streaming else self._unary(method, behaviour),
+            self._streaming(method, behaviour, endless=handler.request_streaming)
+            if handler.response_streaming
+            else self._unary(method, behaviour),
             request_deserializer=strict(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
@@ -59,23 +62,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the 
         return call
 
     def _streaming(
-        self, method: str, behaviour: Callable[..., AsyncIterator[Message]]
+        self, method: str, behaviour: Callable[..., AsyncIterator[Message]], *, endless: bool
     ) -> Callable[..., AsyncIterator[Message]]:
         async def call(request: Any, context: Context) -> AsyncIterator[Message]:
-            async with _measured(method), _answered(context), self._limited(context):
+            async with _measured(method), _answered(context), self._limited(context, endless=endless):
                 async for response in behaviour(_readable(request), context):
                     yield response
 
         return call
 
     @asynccontextmanager
-    async def _limited(self, context: Context) -> AsyncIterator[None]:
+    async def _limited(self, context: Context, *, endless: bool = False) -> AsyncIterator[None]:
+        """Bound the call by the caller's deadline and our own; a stream of requests, `endless`, by the caller's alone."""
         # Without a deadline of the caller the library reports None or centuries, depending on its version.
         left_s = context.time_remaining()
-        time_s = self._max_time_s if left_s is None else min(left_s, self._max_time_s)
+        time_s = min(math.inf if left_s is None else left_s, math.inf if endless else self._max_time_s)
         deadline.start(time_s)
         try:
-            async with asyncio.timeout(time_s):
+            async with asyncio.timeout(None if math.isinf(time_s) else time_s):
                 yield
         except TimeoutError:
             raise Refusal(
@@ -115,12 +119,7 @@ async def _answered(context: Context) -> AsyncIterator[None]:
     except Refusal as refusal:
         await _abort(context, refusal)
     except Exception:
-        call = uuid.uuid4().hex[:12]
-        log.exception("internal error", call=call)
-        await _abort(
-            context,
-            Refusal(Reason.INTERNAL, f"An internal error. The server's log has it under call {call}.", call=call),
-        )
+        await _abort(context, logs.log_internal_error())
 
 
 async def _abort(context: Context, refusal: Refusal) -> None:
@@ -157,7 +156,7 @@ async def _readable_each(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield _readable(request)
 
 
-def _shape(handler: grpc.RpcMethodHandler) -> tuple[Callable[..., grpc.RpcMethodHandler], Any]:
+def _shape(handler: Handler) -> tuple[Callable[..., Handler], Any]:
     if handler.request_streaming and handler.response_streaming:
         return grpc.stream_stream_rpc_method_handler, handler.stream_stream
     if handler.response_streaming:

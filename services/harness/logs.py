@@ -6,9 +6,12 @@ that is written for its call.
 
 import logging
 import sys
+import uuid
 from contextvars import ContextVar
 
 import structlog
+
+from services.harness.errors import Reason, Refusal
 
 _call_fields: ContextVar[dict[str, object]] = ContextVar("call_fields")
 
@@ -43,3 +46,10 @@ def start_call_fields() -> dict[str, object]:
 def call_fields(**fields: object) -> None:
     """Add fields to the log line of the call in hand: counts, times and digests, no text."""
     _call_fields.get().update(fields)
+
+
+def log_internal_error() -> Refusal:
+    """Log the exception being handled and return what its caller may know of it: where to find it."""
+    call = uuid.uuid4().hex[:12]
+    structlog.get_logger().exception("internal error", call=call)
+    return Refusal(Reason.INTERNAL, f"An internal error. The server's log has it under call {call}.", call=call)

@@ -56,15 +56,16 @@ def strict(deserialize: Deserializer) -> Callable[[bytes], Message | Unreadable]
 
 def _unknown_part(message: Message, path: str) -> str:
     """Return the path of the first unknown field or enum value in `message`, or an empty string."""
-    for unknown in UnknownFieldSet(message):
-        return f"{path}{message.DESCRIPTOR.name}.{unknown.field_number}"
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        return f"{path}{message.DESCRIPTOR.name}.{unknown[0].field_number}"
     for field, value in message.ListFields():
         values = list(value) if field.is_repeated and not _is_map(field) else [] if field.is_repeated else [value]
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             for part in values:
                 if unknown_inside := _unknown_part(part, f"{path}{field.name}."):
                     return unknown_inside
-        elif field.type == FieldDescriptor.TYPE_ENUM:
+        elif field.enum_type is not None:
             for number in values:
                 if number not in field.enum_type.values_by_number:
                     return f"{path}{field.name}={number}"

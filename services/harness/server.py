@@ -2,7 +2,7 @@
 
     asyncio.run(serve(settings, Service(...)))
 
-`Service` is what a process adds: its handlers, what must have happened before it is ready, what to close at the end.
+`Service` is what a process adds: its handlers, and what must have happened before it is ready.
 """
 
 import asyncio
@@ -35,7 +35,6 @@ class Service:
     register: Callable[[grpc.aio.Server], None]
     warm_up: Callable[[], Awaitable[None]]
     """Returns when the service can do its work; until then its health is NOT_SERVING. An error ends the process."""
-    close: Callable[[], Awaitable[None]]
 
 
 class Server:
@@ -78,10 +77,9 @@ class Server:
         log.info("draining", limit_s=self._settings.drain_s)
         await asyncio.sleep(self._settings.drain_notice_s)
         await self._server.stop(grace=self._settings.drain_s)
-        await self._service.close()
         log.info("stopped")
 
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
         for name in ("", self._service.name):
             await self._health.set(name, status)
 

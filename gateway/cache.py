@@ -1,0 +1,116 @@
+"""Translations that were made before, in Redis. Its absence, slowness or bad values cost time, never an answer."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import redis.asyncio
+import structlog
+import zstandard
+from google.protobuf.message import DecodeError, Message
+from prometheus_client import Counter
+from redis.exceptions import RedisError
+
+LOOKUPS = Counter("khulasa_cache_lookups_total", "Values asked of the cache, by outcome.", ["outcome"])
+FAILURES = Counter("khulasa_cache_failures_total", "Cache operations that failed or took too long.")
+
+# A value larger than this was not written by us: the largest answer is below the largest message.
+MAX_VALUE_BYTES = 32 * 1024 * 1024
+FAILURES_TO_OPEN = 3
+OPEN_S = 5.0
+
+Value = TypeVar("Value", bound=Message)
+log = structlog.get_logger()
+
+
+class Cache:
+    """Protobuf messages by key, compressed.
+
+    After three failures in a row the cache is left alone for five seconds, so that a Redis which hangs costs one time
+    limit now and then and not one for every article.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._redis = redis.asyncio.Redis.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None, retry_on_error=[]
+        )
+        self._timeout_s = timeout_s
+        self._failures = 0
+        self._closed_again_at = 0.0
+
+    async def get_many(self, keys: Sequence[bytes], kind: type[Value]) -> list[Value | None]:
+        """Return the value of each key, None where there is none that can be read: one round trip."""
+        values: Sequence[bytes | str | None] = [None] * len(keys)
+        if keys and self._usable():
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    values = await self._redis.mget(keys)
+                self._succeeded()
+            except (RedisError, OSError, TimeoutError, ValueError) as error:
+                self._failed(error)
+        found = [_unpack(value, kind) for value in values]
+        LOOKUPS.labels("hit").inc(sum(value is not None for value in found))
+        LOOKUPS.labels("miss").inc(sum(value is None for value in found))
+        return found
+
+    async def put_many(self, values: Mapping[bytes, tuple[Message, float]]) -> None:
+        """Keep each message for its number of seconds: one round trip."""
+        if not values or not self._usable():
+            return
+        packed = {key: (_pack(message), seconds) for key, (message, seconds) in values.items()}
+        try:
+            async with asyncio.timeout(self._timeout_s * 4):  # writes are many and nobody waits for them
+                pipeline = self._redis.pipeline(transaction=False)
+                for key, (data, seconds) in packed.items():
+                    pipeline.set(key, data, px=max(1, round(seconds * 1000)))
+                await pipeline.execute()
+            self._succeeded()
+        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            self._failed(error)
+
+    async def answers(self) -> bool:
+        """Tell whether the cache answers in time just now."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return bool(await self._redis.ping())
+        except (RedisError, OSError, TimeoutError, ValueError):
+            return False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    def _usable(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._closed_again_at
+
+    def _succeeded(self) -> None:
+        if self._failures >= FAILURES_TO_OPEN:
+            log.info("cache is back")
+        self._failures = 0
+
+    def _failed(self, error: BaseException) -> None:
+        FAILURES.inc()
+        self._failures += 1
+        if self._failures >= FAILURES_TO_OPEN:
+            if self._failures == FAILURES_TO_OPEN:
+                log.warning("cache left alone for a while", why=type(error).__name__, again_s=OPEN_S)
+            self._closed_again_at = asyncio.get_running_loop().time() + OPEN_S
+
+
+def _pack(message: Message) -> bytes:
+    return zstandard.compress(message.SerializeToString(), level=3)
+
+
+def _unpack(data: bytes | str | None, kind: type[Value]) -> Value | None:
+    """Return the message, or None for a value that is none: whatever lies under the key, it is only a miss."""
+    if not isinstance(data, bytes):
+        return None
+    try:
+        declared = zstandard.frame_content_size(data)
+        if not 0 <= declared <= MAX_VALUE_BYTES:
+            return None
+        message = kind()
+        message.ParseFromString(zstandard.decompress(data, max_output_size=MAX_VALUE_BYTES))
+    except (zstandard.ZstdError, DecodeError):
+        return None
+    return message

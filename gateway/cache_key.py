@@ -1,0 +1,67 @@
+"""Everything that can change an answer, hashed into the key under which it is kept.
+
+Parts are joined with their lengths, so ["a|b"] and ["a", "b"] never meet (LibreTranslate's key joins with "|" and
+leaves the model out).
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from khulasa.v1 import article_pb2, gateway_pb2, translator_pb2
+
+VERSION = "1"
+"""Raised with every change of the gateway that can change an answer, or of how values are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """What translates: an answer of another is never taken from the cache."""
+
+    name: str
+    digest: str
+    engine: str
+    pipeline: str
+
+    @classmethod
+    def of(cls, model: translator_pb2.Model) -> "ModelIdentity":
+        """Return the identity that a translator tells of itself."""
+        return cls(model.name, model.digest, model.engine, model.pipeline)
+
+
+def article_key(
+    article: article_pb2.Article, options: gateway_pb2.ArticleOptions, model: ModelIdentity, summarizer: str
+) -> bytes:
+    """Return the key of a whole answer. `summarizer` is the version of the ranking."""
+    kind = article.WhichOneof("content") or ""
+    content = article.html if kind == "html" else article.text
+    budget = options.summary_budget
+    limit = budget.WhichOneof("limit") or ""
+    return _key(
+        "article",
+        article.title,
+        kind,
+        content,
+        limit,
+        repr(getattr(budget, limit)) if limit else "",
+        str(options.translate_boilerplate),
+        summarizer,
+        *_parts(model),
+    )
+
+
+def paragraph_key(text: str, model: ModelIdentity) -> bytes:
+    """Return the key of one translated paragraph, whatever article it stands in."""
+    return _key("paragraph", text, *_parts(model))
+
+
+def _parts(model: ModelIdentity) -> tuple[str, ...]:
+    return (model.digest, model.engine, model.pipeline)
+
+
+def _key(kind: str, *parts: str) -> bytes:
+    digest = hashlib.sha256()
+    for part in (VERSION, kind, *parts):
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return b"khulasa:" + kind.encode() + b":" + digest.digest()

@@ -1,0 +1,149 @@
+"""Calls to the translator and the summarizer: the time that is left, and errors in our own words."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import grpc
+from grpc_status import rpc_status
+
+from gateway.cache_key import ModelIdentity
+from khulasa.v1 import (
+    article_pb2,
+    summarizer_pb2,
+    summarizer_pb2_grpc,
+    translator_pb2,
+    translator_pb2_grpc,
+)
+from services.harness import deadline
+from services.harness.errors import Reason, Refusal
+from services.harness.server import MAX_MESSAGE_BYTES
+
+# Time kept back from what the caller gave, to bring the answer home.
+MARGIN_S = 0.02
+DESCRIBE_S = 2.0
+
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.lb_policy_name", "round_robin"),  # the default sends everything to the first replica
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),  # the default of 120 s outlasts a restart by far
+]
+
+Response = TypeVar("Response")
+
+
+class Downstream:
+    """The two services behind the gateway."""
+
+    def __init__(self, *, translator: str, summarizer: str) -> None:
+        self._translator_channel = grpc.aio.insecure_channel(translator, options=CHANNEL_OPTIONS)
+        self._summarizer_channel = grpc.aio.insecure_channel(summarizer, options=CHANNEL_OPTIONS)
+        self._translator = translator_pb2_grpc.TranslatorStub(self._translator_channel)
+        self._summarizer = summarizer_pb2_grpc.SummarizerStub(self._summarizer_channel)
+        self._model: ModelIdentity | None = None
+        self._ranking = ""
+
+    async def model(self) -> ModelIdentity:
+        """Return what translates, as known from the last answer; asks the translator only if nothing is known.
+
+        Raises Refusal (TRANSLATOR_UNAVAILABLE).
+        """
+        return self._model or await self.ask_model()
+
+    async def ask_model(self) -> ModelIdentity:
+        """Ask the translator what it runs. Raises Refusal (TRANSLATOR_UNAVAILABLE)."""
+        response = await _call(
+            self._translator.DescribeModel,
+            translator_pb2.DescribeModelRequest(),
+            Reason.TRANSLATOR_UNAVAILABLE,
+            at_most_s=DESCRIBE_S,
+        )
+        self._model = ModelIdentity.of(response.model)
+        return self._model
+
+    async def translate(
+        self, paragraphs: Sequence[str], model: ModelIdentity
+    ) -> Sequence[translator_pb2.TranslatedParagraph]:
+        """Translate with just this model. Raises Refusal; MODEL_CHANGED if the translator has another by now."""
+        request = translator_pb2.TranslateParagraphsRequest(paragraphs=paragraphs, model_digest=model.digest)
+        try:
+            response = await _call(self._translator.TranslateParagraphs, request, Reason.TRANSLATOR_UNAVAILABLE)
+        except Refusal as refusal:
+            if refusal.reason == Reason.MODEL_CHANGED:
+                self._model = None
+            raise
+        if len(response.paragraphs) != len(paragraphs):
+            raise RuntimeError(f"asked for {len(paragraphs)} paragraphs, the translator sent {len(response.paragraphs)}")
+        return response.paragraphs
+
+    async def summarize(
+        self,
+        sentences: Sequence[summarizer_pb2.SummarizeSentence],
+        budget: article_pb2.SummaryBudget,
+        title: str,
+    ) -> Sequence[summarizer_pb2.ChosenSentence]:
+        """Choose sentences of an English article. Raises Refusal."""
+        request = summarizer_pb2.SummarizeRequest(sentences=sentences, budget=budget, language="en", title=title)
+        response = await _call(self._summarizer.Summarize, request, Reason.SUMMARIZER_UNAVAILABLE)
+        self._ranking = response.version
+        return response.sentences
+
+    async def ranking(self) -> str:
+        """Return the version of the summarizer's ranking, as known from the last answer or else asked for.
+
+        Raises Refusal (SUMMARIZER_UNAVAILABLE).
+        """
+        return self._ranking or await self.ask_ranking()
+
+    async def ask_ranking(self) -> str:
+        """Ask the summarizer for its version. Raises Refusal (SUMMARIZER_UNAVAILABLE)."""
+        request = summarizer_pb2.SummarizeRequest()
+        response = await _call(
+            self._summarizer.Summarize, request, Reason.SUMMARIZER_UNAVAILABLE, at_most_s=DESCRIBE_S
+        )
+        self._ranking = response.version
+        return self._ranking
+
+    async def follow(self, every_s: float) -> None:
+        """Keep asking both what they run, for ever: an upgrade must show even while every answer comes from the cache."""
+        while True:
+            await asyncio.sleep(every_s)
+            for ask in (self.ask_model, self.ask_ranking):
+                with contextlib.suppress(Refusal):
+                    await ask()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(self._translator_channel.close(), self._summarizer_channel.close())
+
+
+async def _call(
+    method: Callable[..., Awaitable[Response]], request: Any, unavailable: Reason, *, at_most_s: float = float("inf")
+) -> Response:
+    try:
+        left_s = deadline.remaining_s() - MARGIN_S
+    except LookupError:  # at start, before any call
+        left_s = at_most_s
+    try:
+        return await method(request, timeout=max(0.001, min(left_s, at_most_s)))
+    except grpc.aio.AioRpcError as error:
+        raise _refusal(error, unavailable, at_most_s < left_s) from None
+
+
+def _refusal(error: grpc.aio.AioRpcError, unavailable: Reason, impatient: bool) -> Refusal:
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it reads what both kinds of call have
+    known = Refusal.from_status(status) if status else None
+    if known and known.reason not in (Reason.NOT_READY, Reason.INTERNAL, Reason.DEADLINE_EXCEEDED):
+        return known
+    service = unavailable.removesuffix("_UNAVAILABLE").lower()
+    code = error.code()
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED and not impatient:
+        return Refusal(Reason.DEADLINE_EXCEEDED, f"The {service} was not done in the time that was left.")
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return Refusal(Reason.OVERLOADED, f"The {service} has too many calls. Try again in 2 s.", retry_after_s=2)
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return Refusal(unavailable, f"The {service} does not answer. Try again in 2 s.", retry_after_s=2)
+    return Refusal(Reason.INTERNAL, f"The {service} failed ({code.name}).", status=code.name)

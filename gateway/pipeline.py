@@ -1,0 +1,394 @@
+"""The path of an article, top to bottom. Start reading here.
+
+    article ─▶ in the cache? ─▶ extract ─▶ cut into paragraphs ─▶ translate what is new ─▶ summarize ─▶ keep ─▶ answer
+
+It yields the events of `StreamArticle`; one answer for one article is those events put together (`collect`).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.duration_pb2 import Duration
+
+from gateway import cache_key, paragraphs
+from gateway.cache import Cache
+from gateway.cache_key import ModelIdentity
+from gateway.downstream import Downstream
+from gateway.html import HtmlExtractor, HtmlTooHard, NoArticleInHtml
+from gateway.single_flight import SingleFlight
+from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
+from services.harness import deadline
+from services.harness.errors import Reason, Refusal
+
+# Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
+# that fill its batches. A few groups at once keep all its cores busy without flooding its queue.
+FIRST_GROUP_CHARS = 1_500
+GROUP_CHARS = 6_000
+GROUPS_AT_ONCE = 4
+
+Event = gateway_pb2.StreamArticleResponse
+Kind = article_pb2.ParagraphKind
+NO_DOUBT = (article_pb2.Flag.REASON_NOT_ARABIC, article_pb2.Flag.REASON_BOILERPLATE_SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long answers are kept."""
+
+    sound_s: float
+    flagged_s: float
+
+
+class Pipeline:
+    """Takes articles to their answers. One for the process."""
+
+    def __init__(
+        self,
+        downstream: Downstream,
+        cache: Cache,
+        extractor: HtmlExtractor,
+        *,
+        lifetimes: Lifetimes,
+        html_timeout_s: float,
+        max_article_s: float,
+    ) -> None:
+        self._downstream = downstream
+        self._cache = cache
+        self._extractor = extractor
+        self._lifetimes = lifetimes
+        self._html_timeout_s = html_timeout_s
+        self._max_article_s = max_article_s
+        self._flights: SingleFlight[Event] = SingleFlight()
+
+    async def process(
+        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
+    ) -> AsyncIterator[Event]:
+        """Yield the events of a validated article. Equal articles under way at the same time share the work.
+
+        Raises Refusal; MODEL_CHANGED never leaves here.
+        """
+        model, ranking = await self._downstream.model(), await self._downstream.ranking()
+        key = cache_key.article_key(article, options, model, ranking)
+        run = _Run(self, article, options, key, model)
+        async for event in self._flights.run((key, options.bypass_cache), run.events):
+            yield event
+
+
+class _Run:
+    """One article's way through the pipeline."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        article: article_pb2.Article,
+        options: gateway_pb2.ArticleOptions,
+        key: bytes,
+        model: ModelIdentity,
+    ) -> None:
+        self._pipeline = pipeline
+        self._cache = pipeline._cache
+        self._downstream = pipeline._downstream
+        self._article = article
+        self._options = options
+        self._key = key
+        self._model = model
+        self._cached_paragraphs = 0
+        self._started = time.perf_counter()
+        self._translation_s = 0.0
+        self._summary_s = 0.0
+
+    async def events(self) -> AsyncIterator[Event]:
+        # Shared by callers with deadlines of their own: each leaves at its own, and the last one's leaving cancels us.
+        deadline.start(self._pipeline._max_article_s)
+        kept = await self._kept_answer()
+        if kept:
+            for event in replay(kept):
+                yield event
+            return
+
+        answer = gateway_pb2.ProcessArticleResponse()
+        async for event in self._make_answer():
+            add(answer, event)
+            yield event
+        await self._keep(answer)
+
+    async def _make_answer(self) -> AsyncIterator[Event]:
+        title, text = self._article.title, self._article.text
+        if self._article.WhichOneof("content") == "html":
+            extracted = await self._extract()
+            title, text = title or extracted.title, extracted.text
+            yield Event(extracted=extracted)
+
+        cut = await asyncio.to_thread(paragraphs.cut, text, title=title)
+        title_parts = [title] if title.strip() else []
+        texts = [*title_parts, *(paragraph.span.of(text) for paragraph in cut if self._is_translated(paragraph.kind))]
+        translated = self._translate(texts)
+
+        done: list[article_pb2.Paragraph] = []
+        english_title = ""
+        if title_parts:
+            head = _placed(await anext(translated), 0, Kind.PARAGRAPH_KIND_TITLE, 0, len(title), first_sentence=0)
+            english_title = _english(head)
+            yield Event(title=head)
+        sentence_number = 0
+        for index, paragraph in enumerate(cut):
+            if self._is_translated(paragraph.kind):
+                content = await anext(translated)
+            else:
+                content = _skipped(paragraph.span.of(text))
+            placed = _placed(
+                content,
+                index,
+                Kind.ValueType(paragraph.kind.value),
+                paragraph.span.start,
+                paragraph.span.end,
+                first_sentence=sentence_number,
+            )
+            sentence_number += len(placed.sentences)
+            done.append(placed)
+            yield Event(paragraph=placed)
+
+        yield Event(summary=await self._summarize(done, english_title))
+        heads = [head] if title_parts else []
+        yield Event(finished=gateway_pb2.ArticleFinished(provenance=self._provenance([*heads, *done])))
+
+    async def _kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
+        if self._options.bypass_cache:
+            return None
+        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
+        if kept is None:
+            return None
+        provenance = kept.provenance
+        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
+        provenance.cached_paragraphs = provenance.paragraphs
+        provenance.translation_time.Clear()
+        provenance.summary_time.Clear()
+        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
+        return kept
+
+    async def _keep(self, answer: gateway_pb2.ProcessArticleResponse) -> None:
+        if not self._options.bypass_cache:
+            await self._cache.put_many({self._key: (answer, self._lifetime(answer.provenance.flagged_sentences > 0))})
+
+    async def _extract(self) -> article_pb2.ExtractedText:
+        try:
+            extracted = await self._pipeline._extractor.extract(
+                self._article.html, timeout_s=min(self._pipeline._html_timeout_s, deadline.remaining_s())
+            )
+        except NoArticleInHtml:
+            raise Refusal(
+                Reason.NO_ARTICLE_IN_HTML,
+                "article.html has no article: no running text was found in the page. Send its text in article.text.",
+                field="article.html",
+            ) from None
+        except HtmlTooHard as error:
+            raise Refusal(
+                Reason.HTML_TOO_HARD,
+                f"article.html could not be read: {error}. Send its text in article.text.",
+                field="article.html",
+            ) from None
+        title = "" if self._article.title else extracted.title
+        return article_pb2.ExtractedText(title=title, text=extracted.text, dropped_characters=extracted.dropped_chars)
+
+    def _is_translated(self, kind: paragraphs.Kind) -> bool:
+        return kind != paragraphs.Kind.BOILERPLATE or self._options.translate_boilerplate
+
+    async def _translate(self, texts: Sequence[str]) -> AsyncIterator[translator_pb2.TranslatedParagraph]:
+        """Yield the translation of each text, in order, as soon as it is there."""
+        keys = [cache_key.paragraph_key(text, self._model) for text in texts]
+        known: list[translator_pb2.TranslatedParagraph | None] = [None] * len(texts)
+        if not self._options.bypass_cache:
+            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph)
+        self._cached_paragraphs = sum(paragraph is not None for paragraph in known)
+        groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
+        places = asyncio.Semaphore(GROUPS_AT_ONCE)
+        tasks = [asyncio.create_task(self._translate_group([texts[i] for i in indices], places)) for indices in groups]
+        task_of = {index: (tasks[number], place) for number, indices in enumerate(groups) for place, index in enumerate(indices)}
+        new: dict[bytes, tuple[translator_pb2.TranslatedParagraph, float]] = {}
+        try:
+            for index, paragraph in enumerate(known):
+                if paragraph is None:
+                    task, place = task_of[index]
+                    waited_since = time.perf_counter()
+                    paragraph = (await task)[place]
+                    self._translation_s += time.perf_counter() - waited_since
+                    new[keys[index]] = (paragraph, self._lifetime(is_doubtful(paragraph.sentences)))
+                yield paragraph
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if not self._options.bypass_cache:
+                await self._cache.put_many(new)  # also what was done of an article that then failed
+
+    async def _translate_group(
+        self, texts: Sequence[str], places: asyncio.Semaphore
+    ) -> Sequence[translator_pb2.TranslatedParagraph]:
+        async with places:
+            try:
+                return await self._downstream.translate(texts, self._model)
+            except Refusal as refusal:
+                if refusal.reason != Reason.MODEL_CHANGED:
+                    raise
+                # Two models never mix in one answer, and some of it may have been sent already.
+                raise Refusal(
+                    Reason.TRANSLATOR_UNAVAILABLE,
+                    "The translator changed its model while the article was being translated. Try again.",
+                    retry_after_s=0.1,
+                ) from None
+
+    async def _summarize(self, done: Sequence[article_pb2.Paragraph], title: str) -> article_pb2.Summary:
+        started = time.perf_counter()
+        body = [p for p in done if p.kind == Kind.PARAGRAPH_KIND_BODY]
+        title = title or " ".join(_english(p) for p in done if p.kind == Kind.PARAGRAPH_KIND_TITLE)
+        choices = [(paragraph, sentence) for paragraph in body for sentence in paragraph.sentences]
+        chosen = await self._downstream.summarize(
+            [
+                summarizer_pb2.SummarizeSentence(
+                    text=sentence.translation, paragraph_index=paragraph.index, doubtful=bool(sentence.flags)
+                )
+                for paragraph, sentence in choices
+            ],
+            self._options.summary_budget,
+            title,
+        )
+        summary = article_pb2.Summary()
+        for choice in chosen:
+            paragraph, sentence = choices[choice.index]
+            summary.sentences.add(
+                sentence_index=sentence.index,
+                paragraph_index=paragraph.index,
+                text=sentence.translation,
+                source=sentence.source,
+                span=sentence.span,
+                score=choice.score,
+                rationale=choice.rationale,
+                flags=sentence.flags,
+            )
+        self._summary_s = time.perf_counter() - started
+        return summary
+
+    def _provenance(self, done: Sequence[article_pb2.Paragraph]) -> article_pb2.Provenance:
+        use = article_pb2.Provenance.CACHE_USE_MISS
+        if self._options.bypass_cache:
+            use = article_pb2.Provenance.CACHE_USE_BYPASSED
+        elif self._cached_paragraphs:
+            # Paragraphs that are not translated at all are neither new nor cached.
+            needed = sum(not _is_skipped(paragraph) for paragraph in done)
+            whole = self._cached_paragraphs >= needed
+            use = article_pb2.Provenance.CACHE_USE_HIT if whole else article_pb2.Provenance.CACHE_USE_PARTIAL
+        provenance = article_pb2.Provenance(
+            model=self._model.name,
+            model_digest=self._model.digest,
+            engine=self._model.engine,
+            pipeline=pipeline_version(self._model),
+            cache_use=use,
+            paragraphs=len(done),
+            cached_paragraphs=self._cached_paragraphs,
+            sentences=sum(len(paragraph.sentences) for paragraph in done),
+            flagged_sentences=sum(is_doubtful([sentence]) for paragraph in done for sentence in paragraph.sentences),
+        )
+        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
+        _set_seconds(provenance.translation_time, self._translation_s)
+        _set_seconds(provenance.summary_time, self._summary_s)
+        return provenance
+
+    def _lifetime(self, flagged: bool) -> float:
+        lifetimes = self._pipeline._lifetimes
+        return lifetimes.flagged_s if flagged else lifetimes.sound_s
+
+
+def add(answer: gateway_pb2.ProcessArticleResponse, event: Event) -> None:
+    """Put one event of an article into its answer."""
+    match event.WhichOneof("event"):
+        case "extracted":
+            answer.translation.extracted.CopyFrom(event.extracted)
+        case "title":
+            answer.translation.title.CopyFrom(event.title)
+        case "paragraph":
+            answer.translation.paragraphs.append(event.paragraph)
+        case "summary":
+            answer.summary.CopyFrom(event.summary)
+        case "finished":
+            answer.provenance.CopyFrom(event.finished.provenance)
+
+
+def replay(answer: gateway_pb2.ProcessArticleResponse) -> list[Event]:
+    """Return the events that `add` up to `answer`."""
+    translation = answer.translation
+    return [
+        *([Event(extracted=translation.extracted)] if translation.HasField("extracted") else []),
+        *([Event(title=translation.title)] if translation.HasField("title") else []),
+        *(Event(paragraph=paragraph) for paragraph in translation.paragraphs),
+        Event(summary=answer.summary),
+        Event(finished=gateway_pb2.ArticleFinished(provenance=answer.provenance)),
+    ]
+
+
+def pipeline_version(model: ModelIdentity) -> str:
+    """Return the version of all that shapes an answer beside the model: `Provenance.pipeline`."""
+    return f"translator-{model.pipeline} gateway-{cache_key.VERSION}"
+
+
+def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Put the indices of (index, characters) into groups for the translator, in order."""
+    groups: list[list[int]] = []
+    room = 0
+    for index, chars in lengths:
+        if not groups or chars > room:
+            room = GROUP_CHARS if groups else FIRST_GROUP_CHARS
+            groups.append([])
+        groups[-1].append(index)
+        room -= chars
+    return groups
+
+
+def is_doubtful(sentences: Sequence[article_pb2.Sentence]) -> bool:
+    """Tell whether a sentence carries a flag that says its translation may be wrong."""
+    return any(flag.reason not in NO_DOUBT for sentence in sentences for flag in sentence.flags)
+
+
+def _placed(
+    content: translator_pb2.TranslatedParagraph,
+    index: int,
+    kind: article_pb2.ParagraphKind.ValueType,
+    start: int,
+    end: int,
+    *,
+    first_sentence: int,
+) -> article_pb2.Paragraph:
+    """Return a translated paragraph where it stands in the article: offsets and numbers are rebased."""
+    paragraph = article_pb2.Paragraph(
+        index=index, kind=kind, span=article_pb2.Span(start=start, end=end), sentences=content.sentences
+    )
+    for sentence in paragraph.sentences:
+        sentence.index += first_sentence
+        sentence.span.start += start
+        sentence.span.end += start
+    return paragraph
+
+
+def _skipped(text: str) -> translator_pb2.TranslatedParagraph:
+    flag = article_pb2.Flag(
+        reason=article_pb2.Flag.REASON_BOILERPLATE_SKIPPED, detail="set translate_boilerplate to translate it"
+    )
+    sentence = article_pb2.Sentence(source=text, span=article_pb2.Span(start=0, end=len(text)), flags=[flag])
+    return translator_pb2.TranslatedParagraph(sentences=[sentence])
+
+
+def _is_skipped(paragraph: article_pb2.Paragraph) -> bool:
+    return any(
+        flag.reason == article_pb2.Flag.REASON_BOILERPLATE_SKIPPED
+        for sentence in paragraph.sentences
+        for flag in sentence.flags
+    )
+
+
+def _english(paragraph: article_pb2.Paragraph) -> str:
+    return " ".join(sentence.translation for sentence in paragraph.sentences)
+
+
+def _set_seconds(duration: Duration, seconds: float) -> None:
+    duration.FromMicroseconds(round(seconds * 1e6))

@@ -1,0 +1,163 @@
+"""The gateway's RPCs: check the request, call the pipeline, shape the reply."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
+
+import grpc
+from google.rpc import status_pb2
+
+from gateway import validation
+from gateway.cache import Cache
+from gateway.cache_key import ModelIdentity
+from gateway.downstream import Downstream
+from gateway.pipeline import Event, Pipeline, add, pipeline_version
+from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
+from services.harness.errors import Reason, Refusal
+from services.harness.logs import call_fields, log_internal_error
+
+ARTICLES_AT_ONCE = 16
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class GatewayService(gateway_pb2_grpc.GatewayServicer):
+    """`khulasa.v1.Gateway`."""
+
+    def __init__(
+        self, pipeline: Pipeline, downstream: Downstream, cache: Cache, *, cache_name: str, max_article_s: float
+    ) -> None:
+        self._pipeline = pipeline
+        self._downstream = downstream
+        self._cache = cache
+        self._cache_name = cache_name
+        self._max_article_s = max_article_s
+
+    async def ProcessArticle(
+        self, request: gateway_pb2.ProcessArticleRequest, context: Context
+    ) -> gateway_pb2.ProcessArticleResponse:
+        answer = await self._answer(request.article, request.options)
+        call_fields(**_counts(answer.provenance))
+        return answer
+
+    async def StreamArticle(
+        self, request: gateway_pb2.StreamArticleRequest, context: Context
+    ) -> AsyncIterator[Event]:
+        validation.check_article(request.article)
+        validation.check_options(request.options)
+        async for event in self._pipeline.process(request.article, request.options):
+            if event.WhichOneof("event") == "finished":
+                call_fields(**_counts(event.finished.provenance))
+            yield event
+
+    async def ProcessArticles(
+        self, requests: AsyncIterator[gateway_pb2.ProcessArticlesRequest], context: Context
+    ) -> AsyncIterator[gateway_pb2.ProcessArticlesResponse]:
+        answers: asyncio.Queue[gateway_pb2.ProcessArticlesResponse] = asyncio.Queue()
+        places = asyncio.Semaphore(ARTICLES_AT_ONCE)
+        asked = answered = failed = 0
+        end_of_requests = False
+
+        async with asyncio.TaskGroup() as tasks:
+
+            async def read() -> None:
+                nonlocal asked, end_of_requests
+                seen: set[str] = set()
+                await places.acquire()
+                async for request in requests:
+                    asked += 1
+                    tasks.create_task(self._answer_one(request, _refused_id(request.id, seen), answers))
+                    seen.add(request.id)
+                    await places.acquire()  # read on only when there is room for one more
+                end_of_requests = True
+                places.release()
+                answers.put_nowait(_END)
+
+            reader = tasks.create_task(read())
+            while not (end_of_requests and answered == asked):
+                answer = await answers.get()
+                if answer is _END:
+                    continue
+                answered += 1
+                failed += answer.status.code != 0
+                yield answer
+                places.release()  # only now: a client that reads slowly holds the next articles back
+            await reader
+        call_fields(articles=asked, failed=failed)
+
+    async def DescribeGateway(
+        self, request: gateway_pb2.DescribeGatewayRequest, context: Context
+    ) -> gateway_pb2.DescribeGatewayResponse:
+        model, ranking, cache_answers = await asyncio.gather(
+            self._downstream.ask_model(), self._downstream.ask_ranking(), self._cache.answers(), return_exceptions=True
+        )
+        response = gateway_pb2.DescribeGatewayResponse(
+            cache=self._cache_name,
+            cache_state=gateway_pb2.DescribeGatewayResponse.CACHE_STATE_READY
+            if cache_answers is True
+            else gateway_pb2.DescribeGatewayResponse.CACHE_STATE_UNREACHABLE,
+            summarizer_ready=isinstance(ranking, str),
+            max_article_bytes=validation.MAX_ARTICLE_BYTES,
+        )
+        if isinstance(model, ModelIdentity):
+            response.model = model.name
+            response.model_digest = model.digest
+            response.engine = model.engine
+            response.pipeline = pipeline_version(model)
+        return response
+
+    async def _answer(
+        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
+    ) -> gateway_pb2.ProcessArticleResponse:
+        validation.check_article(article)
+        validation.check_options(options)
+        answer = gateway_pb2.ProcessArticleResponse()
+        async for event in self._pipeline.process(article, options):
+            add(answer, event)
+        return answer
+
+    async def _answer_one(
+        self,
+        request: gateway_pb2.ProcessArticlesRequest,
+        refused: Refusal | None,
+        answers: "asyncio.Queue[gateway_pb2.ProcessArticlesResponse]",
+    ) -> None:
+        """Answer one article of a stream, whatever happens to it."""
+        response = gateway_pb2.ProcessArticlesResponse(id=request.id, status=status_pb2.Status())
+        try:
+            if refused:
+                raise refused
+            async with asyncio.timeout(self._max_article_s):
+                response.result.CopyFrom(await self._answer(request.article, request.options))
+        except Refusal as refusal:
+            response.status.CopyFrom(refusal.to_status())
+        except TimeoutError:
+            limit_s = self._max_article_s
+            late = Refusal(Reason.DEADLINE_EXCEEDED, f"The article was not done in {limit_s:g} s.", limit_s=limit_s)
+            response.status.CopyFrom(late.to_status())
+        except Exception:
+            response.status.CopyFrom(log_internal_error().to_status())
+        answers.put_nowait(response)
+
+
+_END = gateway_pb2.ProcessArticlesResponse()
+"""Wakes the answering side of a stream when there are no more requests."""
+
+
+def _refused_id(article_id: str, seen: set[str]) -> Refusal | None:
+    try:
+        validation.check_id(article_id, seen)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+def _counts(provenance: article_pb2.Provenance) -> dict[str, object]:
+    use = article_pb2.Provenance.CacheUse.Name(provenance.cache_use)
+    return {
+        "paragraphs": provenance.paragraphs,
+        "sentences": provenance.sentences,
+        "flagged": provenance.flagged_sentences,
+        "cache": use.removeprefix("CACHE_USE_").lower(),
+        "translation_ms": provenance.translation_time.ToMilliseconds(),
+    }

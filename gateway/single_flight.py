@@ -1,0 +1,71 @@
+"""Equal work at the same moment is done once: many newsrooms send the same wire story in the same minute."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable
+from typing import Generic, TypeVar
+
+Event = TypeVar("Event")
+
+
+class SingleFlight(Generic[Event]):
+    """Shares streams of events among callers with the same key.
+
+    A caller that joins late gets all events from the first. The work is cancelled when its last caller has left.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[Hashable, _Flight[Event]] = {}
+
+    async def run(self, key: Hashable, work: Callable[[], AsyncIterator[Event]]) -> AsyncIterator[Event]:
+        """Yield the events of `work`, or of the same work if it is under way for somebody else."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight(work, on_end=lambda: self._flights.pop(key, None))
+        async for event in flight.events():
+            yield event
+
+
+class _Flight(Generic[Event]):
+    def __init__(self, work: Callable[[], AsyncIterator[Event]], *, on_end: Callable[[], object]) -> None:
+        self._events: list[Event] = []
+        self._error: BaseException | None = None
+        self._ended = False
+        self._callers = 0
+        self._changed = asyncio.Event()
+        self._on_end = on_end
+        self._task = asyncio.create_task(self._collect(work))
+
+    async def events(self) -> AsyncIterator[Event]:
+        self._callers += 1
+        position = 0
+        try:
+            while True:
+                while position < len(self._events):
+                    position += 1
+                    yield self._events[position - 1]
+                if self._ended:
+                    break
+                await self._changed.wait()
+            if self._error:
+                raise self._error
+        finally:
+            self._callers -= 1
+            if not self._callers and not self._ended:
+                self._on_end()  # at once, so that nobody joins work that is being cancelled
+                self._task.cancel()
+
+    async def _collect(self, work: Callable[[], AsyncIterator[Event]]) -> None:
+        try:
+            async for event in work():
+                self._events.append(event)
+                self._announce()
+        except BaseException as error:  # its callers get it, whatever it is
+            self._error = error
+        finally:
+            self._ended = True
+            self._on_end()
+            self._announce()
+
+    def _announce(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

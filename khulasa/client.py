@@ -1,0 +1,229 @@
+"""The client: articles to a gateway, answers and typed errors back.
+
+    async with khulasa.AsyncClient("localhost:50050") as client:
+        result = await client.process(khulasa.Article(text=arabic))
+
+`Client` is the same without `await`.
+"""
+
+import asyncio
+import contextlib
+import random
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from khulasa import convert, errors
+from khulasa.types import Article, Event, GatewayState, Options, Provenance, Result
+from khulasa.v1 import gateway_pb2, gateway_pb2_grpc
+
+DEFAULT_ADDRESS = "127.0.0.1:50050"
+DEFAULT_TIMEOUT_S = 300.0
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+RETRIES = 3
+BACKOFF_S = 0.25
+
+Answer = TypeVar("Answer")
+Options_ = Options | None
+
+
+class AsyncClient:
+    """A connection to one gateway, for any number of calls at once.
+
+    `timeout_s` bounds each call (for `process_many` each answer's wait is the server's). What is safe to repeat, and only
+    that, is tried again up to three times: a service that is away, and an overload that says when to come back.
+    """
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._channel = grpc.aio.insecure_channel(
+            address,
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.enable_retries", 0),  # ours know the server's own delay, and what may be repeated
+            ],
+        )
+        self._gateway = gateway_pb2_grpc.GatewayStub(self._channel)
+
+    async def process(self, article: Article, options: Options_ = None) -> Result:
+        """Translate and summarize one article. Raises a KhulasaError."""
+        request = gateway_pb2.ProcessArticleRequest(
+            article=_article(article), options=convert.options_to_proto(options or Options())
+        )
+        return convert.result_from_proto(await self._call(self._gateway.ProcessArticle, request))
+
+    async def stream(self, article: Article, options: Options_ = None) -> AsyncIterator[Event]:
+        """Yield the parts of an answer as they are done; the last one is a `Provenance`.
+
+        Raises a KhulasaError, also in the middle. Not repeated by itself once something has come.
+        """
+        request = gateway_pb2.StreamArticleRequest(
+            article=_article(article), options=convert.options_to_proto(options or Options())
+        )
+        finished = False
+        try:
+            async for response in self._gateway.StreamArticle(request, timeout=self._timeout_s):
+                event = convert.event_from_proto(response)
+                if event is not None:
+                    finished = isinstance(event, Provenance)
+                    yield event
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc_error(error) from None
+        if not finished:
+            raise errors.InternalError("The stream ended before the article was finished.")
+
+    async def process_many(
+        self, articles: AsyncIterable[tuple[str, Article]] | Iterable[tuple[str, Article]], options: Options_ = None
+    ) -> AsyncIterator[tuple[str, Result | errors.KhulasaError]]:
+        """Send (id, article) pairs over one call; yield (id, result or error) in order of completion.
+
+        A bad article is an error in its own place. Raises a KhulasaError if the call itself fails.
+        """
+        sent_options = convert.options_to_proto(options or Options())
+
+        async def requests() -> AsyncIterator[gateway_pb2.ProcessArticlesRequest]:
+            async for name, article in _each(articles):
+                yield gateway_pb2.ProcessArticlesRequest(id=name, article=_article(article), options=sent_options)
+
+        try:
+            async for response in self._gateway.ProcessArticles(requests()):
+                if response.status.code:
+                    yield response.id, errors.from_status(response.status)
+                else:
+                    yield response.id, convert.result_from_proto(response.result)
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc_error(error) from None
+
+    async def describe(self) -> GatewayState:
+        """Return what the gateway runs on. Raises a KhulasaError."""
+        response = await self._call(self._gateway.DescribeGateway, gateway_pb2.DescribeGatewayRequest())
+        return convert.state_from_proto(response)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._timeout_s
+        for attempt in range(RETRIES + 1):
+            try:
+                return await method(request, timeout=max(0.001, ends_at - loop.time()))
+            except grpc.aio.AioRpcError as rpc_error:
+                error = errors.from_rpc_error(rpc_error)
+                wait_s = _wait_s(error, attempt)
+                if wait_s is None or attempt == RETRIES or loop.time() + wait_s >= ends_at:
+                    raise error from None
+            await asyncio.sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")
+
+
+class Client:
+    """`AsyncClient` without `await`, for scripts and notebooks. Safe to use from several threads."""
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="khulasa-client", daemon=True)
+        self._thread.start()
+        self._client = self._wait(self._open(address, timeout_s))
+
+    def process(self, article: Article, options: Options_ = None) -> Result:
+        """See `AsyncClient.process`."""
+        return self._wait(self._client.process(article, options))
+
+    def stream(self, article: Article, options: Options_ = None) -> Iterator[Event]:
+        """See `AsyncClient.stream`."""
+        return self._iterate(self._client.stream(article, options))
+
+    def process_many(
+        self, articles: Iterable[tuple[str, Article]], options: Options_ = None
+    ) -> Iterator[tuple[str, Result | errors.KhulasaError]]:
+        """See `AsyncClient.process_many`. `articles` is read in the client's own thread."""
+        return self._iterate(self._client.process_many(articles, options))
+
+    def describe(self) -> GatewayState:
+        """See `AsyncClient.describe`."""
+        return self._wait(self._client.describe())
+
+    def close(self) -> None:
+        """Close the connection and end the client's thread."""
+        self._wait(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    async def _open(address: str, timeout_s: float) -> AsyncClient:
+        return AsyncClient(address, timeout_s=timeout_s)  # within the loop: gRPC binds to the one that runs
+
+    def _wait(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _iterate(self, items: AsyncIterator[Answer]) -> Iterator[Answer]:
+        try:
+            while True:
+                try:
+                    yield self._wait(_next(items))
+                except StopAsyncIteration:
+                    return
+        finally:
+            self._wait(_close(items))
+
+
+def _article(article: Article) -> Any:
+    try:
+        return convert.article_to_proto(article)
+    except (UnicodeEncodeError, ValueError) as error:
+        raise errors.BadRequest(
+            f"The article is not valid Unicode: {error}. A lone surrogate comes from a broken conversion.",
+            reason="UNREADABLE_REQUEST",
+        ) from None
+
+
+def _wait_s(error: errors.KhulasaError, attempt: int) -> float | None:
+    """Return how long to wait before the next attempt, None where there must be none.
+
+    An article is the same answer however often it is sent, so what never began, or was refused, may be sent again.
+    """
+    if not isinstance(error, errors.Unavailable | errors.Overloaded):
+        return None
+    backoff_s: float = BACKOFF_S * 2**attempt * random.uniform(0.75, 1.25)  # spread, or all clients return together
+    return max(error.retry_after_s or 0.0, backoff_s)
+
+
+async def _each(items: AsyncIterable[Answer] | Iterable[Answer]) -> AsyncIterator[Answer]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+async def _next(items: AsyncIterator[Answer]) -> Answer:
+    return await anext(items)
+
+
+async def _close(items: AsyncIterator[Any]) -> None:
+    with contextlib.suppress(AttributeError):
+        await items.aclose()  # type: ignore[attr-defined]  # generators have it, the protocol does not

@@ -1,0 +1,214 @@
+"""What goes in and what comes out, as plain immutable data. The proto comments say what each field means in full."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class FlagReason(IntEnum):
+    """Why a sentence should not be trusted as it stands: `Flag.Reason` of the protos."""
+
+    UNKNOWN = 0
+    """Sent by a newer server; `Flag.detail` has words for it."""
+    LOW_PROBABILITY = 1
+    REPETITION = 2
+    LENGTH_RATIO = 3
+    ARABIC_LEFT = 4
+    SOURCE_COPIED = 5
+    NUMBER_MISMATCH = 6
+    LINK_LOST = 7
+    LATIN_LOST = 8
+    TRUNCATED = 9
+    EMPTY = 10
+    NOT_ARABIC = 11
+    FRAGMENT = 12
+    BOILERPLATE_SKIPPED = 13
+
+
+class ParagraphKind(IntEnum):
+    """What a paragraph is to the article."""
+
+    UNKNOWN = 0
+    BODY = 1
+    TITLE = 2
+    HEADING = 3
+    BOILERPLATE = 4
+
+
+class CacheUse(IntEnum):
+    """What the cache gave for an answer."""
+
+    UNKNOWN = 0
+    MISS = 1
+    PARTIAL = 2
+    HIT = 3
+    BYPASSED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """An article to be translated: `text` or `html`, and its headline if it stands apart."""
+
+    text: str = ""
+    html: str = ""
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if self.text and self.html:
+            raise ValueError("An article has text or html, not both.")
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryBudget:
+    """The length of a summary, in one of four measures; the server's default is 3 sentences."""
+
+    sentences: int | None = None
+    words: int | None = None
+    characters: int | None = None
+    ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.sentences, self.words, self.characters, self.ratio)) > 1:
+            raise ValueError("A summary budget has one measure: sentences, words, characters or ratio.")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an article is to be done."""
+
+    summary_budget: SummaryBudget = SummaryBudget()
+    translate_boilerplate: bool = False
+    bypass_cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Code points `start` (inclusive) to `end` (exclusive): `text[span.start:span.end]`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A reason for doubt, and what exactly."""
+
+    reason: FlagReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence in both languages."""
+
+    index: int
+    source: str
+    translation: str
+    span: Span
+    log_probability: float
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A paragraph and its sentences."""
+
+    index: int
+    kind: ParagraphKind
+    span: Span
+    sentences: tuple[Sentence, ...]
+
+    @property
+    def translation(self) -> str:
+        """The English sentences, joined."""
+        return " ".join(sentence.translation for sentence in self.sentences if sentence.translation)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedText:
+    """The text found in an HTML page; the offsets point into `text`."""
+
+    title: str
+    text: str
+    dropped_characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """An article in English."""
+
+    title: Paragraph | None
+    paragraphs: tuple[Paragraph, ...]
+    extracted: ExtractedText | None
+
+    @property
+    def headline(self) -> str:
+        """The English headline, whether it was sent, found in the page, or recognised in the text; else empty."""
+        in_text = (paragraph for paragraph in self.paragraphs if paragraph.kind == ParagraphKind.TITLE)
+        title = self.title or next(in_text, None)
+        return title.translation if title else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SummarySentence:
+    """A sentence of the summary and its Arabic source."""
+
+    sentence_index: int
+    paragraph_index: int
+    text: str
+    source: str
+    span: Span
+    score: float
+    rationale: str
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How an answer came about. Times in seconds."""
+
+    model: str
+    model_digest: str
+    engine: str
+    pipeline: str
+    cache_use: CacheUse
+    paragraphs: int
+    cached_paragraphs: int
+    sentences: int
+    flagged_sentences: int
+    total_s: float
+    translation_s: float
+    summary_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to one article."""
+
+    translation: Translation
+    summary: tuple[SummarySentence, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The summary, as an event of a stream."""
+
+    sentences: tuple[SummarySentence, ...]
+
+
+Event = ExtractedText | Paragraph | Summary | Provenance
+"""What a stream yields; the provenance comes last."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """What a gateway runs on. `model` is empty while its translator is away."""
+
+    model: str
+    model_digest: str
+    engine: str
+    pipeline: str
+    cache: str
+    cache_ready: bool
+    summarizer_ready: bool
+    max_article_bytes: int

@@ -1,0 +1,146 @@
+"""The three services on this machine, as processes of one command: `khulasa up`, the demo and the tests run them so.
+
+Works from a checkout or an image, where the services' code is; the installed package alone holds only the client.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Self
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from khulasa.errors import KhulasaError
+
+START_S = 120.0
+STOP_S = 30.0
+MODULES = {
+    "translator": "services.translator",
+    "summarizer": "services.summarizer",
+    "gateway": "gateway",
+}
+
+
+class CannotStart(KhulasaError):
+    """A service ended at its start, or was not ready in time; its own log says why."""
+
+
+@dataclass(slots=True)
+class Services:
+    """Running processes and their addresses.
+
+    async with await Services.start() as services:
+        AsyncClient(services.addresses["gateway"])
+    """
+
+    addresses: dict[str, str]
+    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+
+    @classmethod
+    async def start(
+        cls, *, gateway_address: str | None = None, settings: Mapping[str, str] | None = None, quiet: bool = False
+    ) -> Self:
+        """Start all three and return when the gateway is ready. Raises CannotStart.
+
+        The translator and the summarizer get free ports. `settings` are `KHULASA_*` variables for all of them; `quiet`
+        drops their logs below WARNING.
+        """
+        if find_spec("services.translator") is None or find_spec("gateway") is None:
+            raise CannotStart("The services' code is not here: run this from a checkout of Khulasa, or in an image of it.")
+        addresses = {name: f"127.0.0.1:{_free_port()}" for name in MODULES}
+        addresses["gateway"] = gateway_address or addresses["gateway"]
+        services = cls(addresses)
+        common = os.environ | {"KHULASA_LOG_LEVEL": "WARNING" if quiet else "INFO"} | dict(settings or {})
+        try:
+            for name in MODULES:
+                await services.start_one(name, common)
+            await services._wait_until_ready()
+        except BaseException:
+            await services.stop()
+            raise
+        return services
+
+    async def start_one(self, name: str, environment: Mapping[str, str]) -> None:
+        """Start one service at its address; also after it was ended, to stand in its own place again."""
+        own = {
+            "KHULASA_ADDRESS": self.addresses[name],
+            "KHULASA_TRANSLATOR": self.addresses["translator"],
+            "KHULASA_SUMMARIZER": self.addresses["summarizer"],
+        }
+        self.processes[name] = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            MODULES[name],
+            env=dict(environment) | own,
+            start_new_session=True,  # a Ctrl-C is ours: the gateway must drain before what it calls is gone
+        )
+
+    async def wait(self) -> str:
+        """Return the name of the first service that ends."""
+        waits = {asyncio.create_task(process.wait()): name for name, process in self.processes.items()}
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        return waits[done.pop()]
+
+    async def stop(self) -> None:
+        """Let every service drain and end, the gateway first; what does not end in time is killed."""
+        for name in reversed(MODULES):
+            process = self.processes.get(name)
+            if process is None or process.returncode is not None:
+                continue
+            process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _wait_until_ready(self) -> None:
+        ready = asyncio.create_task(_until_serving(self.addresses["gateway"]))
+        ended = asyncio.create_task(self.wait())
+        done, pending = await asyncio.wait({ready, ended}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        if ended in done:
+            name = ended.result()
+            raise CannotStart(f"The {name} ended at its start with status {self.processes[name].returncode}; see its log.")
+        if not done:
+            raise CannotStart(f"The services were not ready within {START_S:g} s.")
+
+
+async def _until_serving(address: str) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                response = await check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=5)
+                if response.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+            await asyncio.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,96 @@
+"""Tokens in, tokens out: CTranslate2 behind one protocol, for both kinds of model.
+
+Calls block and release the interpreter lock: the queue makes them in threads of their own, never on the event loop.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import ctranslate2
+
+from services.translator.model import Manifest, Model
+
+VERSION = f"ctranslate2 {ctranslate2.__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The model's answer to one sentence."""
+
+    tokens: list[str]
+    log_probability: float
+    """Mean natural log over the tokens, the end token included; at most 0."""
+    truncated: bool
+    """The answer came to the limit of the model and may go on."""
+
+
+class Engine(Protocol):
+    """Decodes batches. Safe to call from as many threads as it was made for."""
+
+    def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
+        """Return one answer for each sentence of source tokens, in order."""
+        ...
+
+
+def load(model: Model, *, workers: int, threads_per_worker: int) -> Engine:
+    """Load `model` for `workers` calls at once, each on `threads_per_worker` threads."""
+    if model.manifest.kind == "encoder-decoder":
+        return EncoderDecoder(model, workers=workers, threads_per_worker=threads_per_worker)
+    return DecoderOnly(model, workers=workers, threads_per_worker=threads_per_worker)
+
+
+class EncoderDecoder:
+    """`ctranslate2.Translator`: the shipped kind, OPUS-MT, NLLB."""
+
+    def __init__(self, model: Model, *, workers: int, threads_per_worker: int) -> None:
+        self._manifest = model.manifest
+        self._translator = ctranslate2.Translator(
+            str(model.folder), inter_threads=workers, intra_threads=threads_per_worker, compute_type="int8"
+        )
+
+    def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
+        """Translate one batch as it is."""
+        manifest = self._manifest
+        results = self._translator.translate_batch(
+            [_source(tokens, manifest) for tokens in batch],
+            target_prefix=[manifest.target_prefix] * len(batch) if manifest.target_prefix else None,
+            beam_size=manifest.beam_size,
+            max_input_length=0,  # the default cuts silently at 1024 tokens; the splitter has kept to the model's limit
+            max_decoding_length=manifest.max_target_tokens,
+            return_scores=True,
+        )
+        prefix = len(manifest.target_prefix)
+        return [_decoded(result.hypotheses[0][prefix:], result.scores[0], manifest) for result in results]
+
+
+class DecoderOnly:
+    """`ctranslate2.Generator`: Gemma-style models that are prompted with the sentence."""
+
+    def __init__(self, model: Model, *, workers: int, threads_per_worker: int) -> None:
+        self._manifest = model.manifest
+        self._generator = ctranslate2.Generator(
+            str(model.folder), inter_threads=workers, intra_threads=threads_per_worker, compute_type="int8"
+        )
+
+    def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
+        """Complete one batch of prompts."""
+        manifest = self._manifest
+        results = self._generator.generate_batch(
+            [_source(tokens, manifest) for tokens in batch],
+            beam_size=manifest.beam_size,
+            max_length=manifest.max_target_tokens,
+            include_prompt_in_result=False,
+            end_token=manifest.end_token,
+            return_scores=True,
+        )
+        return [_decoded(result.sequences[0], result.scores[0], manifest) for result in results]
+
+
+def _source(tokens: list[str], manifest: Manifest) -> list[str]:
+    return [*manifest.source_prefix, *tokens, *manifest.source_suffix]
+
+
+def _decoded(tokens: list[str], score: float, manifest: Manifest) -> Decoded:
+    # CTranslate2's default length penalty of 1 has divided the score by the number of tokens already.
+    return Decoded(tokens, min(score, 0.0), truncated=len(tokens) >= manifest.max_target_tokens)

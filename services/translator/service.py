@@ -1,0 +1,130 @@
+"""The translator's RPCs: requests checked, paragraphs translated, sentences shaped into protobuf."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import grpc
+
+from khulasa.v1 import article_pb2, translator_pb2, translator_pb2_grpc
+from services.harness.errors import Reason, Refusal
+from services.harness.logs import call_fields
+from services.translator import engine, translation
+from services.translator.model import Model
+from services.translator.translation import ParagraphTranslator, TranslatedSentence
+
+MAX_PARAGRAPHS = 20_000
+MAX_BYTES = 1_000_000
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class TranslatorService(translator_pb2_grpc.TranslatorServicer):
+    """`khulasa.v1.Translator`. Refuses calls until a model is there."""
+
+    def __init__(self) -> None:
+        self._translator: ParagraphTranslator | None = None
+        self._model = translator_pb2.Model()
+
+    def use(self, model: Model, translator: ParagraphTranslator) -> None:
+        """Answer with `translator` from now on."""
+        manifest = model.manifest
+        self._translator = translator
+        self._model = translator_pb2.Model(
+            name=manifest.name,
+            digest=model.digest,
+            engine=engine.VERSION,
+            pipeline=translation.VERSION,
+            source_language=manifest.source_language,
+            target_language=manifest.target_language,
+            licence=manifest.licence,
+        )
+
+    async def TranslateParagraphs(
+        self, request: translator_pb2.TranslateParagraphsRequest, context: Context
+    ) -> translator_pb2.TranslateParagraphsResponse:
+        translator = self._ready()
+        _check_size(request.paragraphs)
+        if request.model_digest not in ("", self._model.digest):
+            raise Refusal(
+                Reason.MODEL_CHANGED,
+                f"The model here is {self._model.digest}, not {request.model_digest}. Ask with DescribeModel again.",
+                expected=request.model_digest,
+                actual=self._model.digest,
+            )
+        paragraphs = await translator.translate(request.paragraphs)
+        sentences = [sentence for paragraph in paragraphs for sentence in paragraph]
+        call_fields(
+            paragraphs=len(paragraphs),
+            sentences=len(sentences),
+            flagged=sum(bool(sentence.doubts) for sentence in sentences),
+        )
+        return translator_pb2.TranslateParagraphsResponse(
+            paragraphs=[
+                translator_pb2.TranslatedParagraph(
+                    sentences=[_sentence(index, sentence) for index, sentence in enumerate(paragraph)]
+                )
+                for paragraph in paragraphs
+            ],
+            model=self._model,
+        )
+
+    async def SplitParagraphs(
+        self, request: translator_pb2.SplitParagraphsRequest, context: Context
+    ) -> translator_pb2.SplitParagraphsResponse:
+        translator = self._ready()
+        _check_size(request.paragraphs)
+        paragraphs = await asyncio.to_thread(translator.split, request.paragraphs)
+        return translator_pb2.SplitParagraphsResponse(
+            paragraphs=[
+                translator_pb2.SplitParagraph(
+                    sentences=[article_pb2.Span(start=span.start, end=span.end) for span in spans]
+                )
+                for spans in paragraphs
+            ]
+        )
+
+    async def DescribeModel(
+        self, request: translator_pb2.DescribeModelRequest, context: Context
+    ) -> translator_pb2.DescribeModelResponse:
+        self._ready()
+        return translator_pb2.DescribeModelResponse(model=self._model)
+
+    def _ready(self) -> ParagraphTranslator:
+        if self._translator is None:
+            raise Refusal(Reason.NOT_READY, "The model is still being loaded. Try again in 2 s.", retry_after_s=2)
+        return self._translator
+
+
+def _check_size(paragraphs: Sequence[str]) -> None:
+    if len(paragraphs) > MAX_PARAGRAPHS:
+        raise Refusal(
+            Reason.TOO_MANY_PARAGRAPHS,
+            f"paragraphs has {len(paragraphs)} entries, the limit is {MAX_PARAGRAPHS}. Send them in several calls.",
+            field="paragraphs",
+            length=len(paragraphs),
+            limit=MAX_PARAGRAPHS,
+        )
+    length = sum(len(paragraph.encode()) for paragraph in paragraphs)
+    if length > MAX_BYTES:
+        raise Refusal(
+            Reason.PARAGRAPHS_TOO_LONG,
+            f"paragraphs has {length} bytes, the limit is {MAX_BYTES}. Send them in several calls.",
+            field="paragraphs",
+            length=length,
+            limit=MAX_BYTES,
+        )
+
+
+def _sentence(index: int, sentence: TranslatedSentence) -> article_pb2.Sentence:
+    return article_pb2.Sentence(
+        index=index,
+        source=sentence.source,
+        translation=sentence.translation,
+        span=article_pb2.Span(start=sentence.span.start, end=sentence.span.end),
+        log_probability=sentence.log_probability,
+        flags=[
+            article_pb2.Flag(reason=article_pb2.Flag.Reason.ValueType(doubt.reason.value), detail=doubt.detail)
+            for doubt in sentence.doubts
+        ],
+    )

@@ -1,0 +1,26 @@
+"""Settings of the translator process."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.harness.settings import ServerSettings
+from services.translator.threads import usable_processors
+
+SHIPPED_MODEL = Path(__file__).parents[2] / "models" / "ar-en"
+
+
+class TranslatorSettings(ServerSettings):
+    """`KHULASA_*` of the translator."""
+
+    address: str = "127.0.0.1:50051"
+    model: Path = SHIPPED_MODEL
+    """The model folder."""
+    threads: int = Field(default_factory=usable_processors, ge=1)
+    """Processors to decode on, one batch on each: several batches on one thread each beat one batch on several."""
+    batch_tokens: int = Field(1536, ge=1)
+    """Padded source tokens decoded together: about 32 sentences of news. More gains little and makes others wait."""
+    queue_sentences: int = Field(4096, ge=1)
+    """Sentences that may wait; about three minutes of work on two cores. More would outlast the callers' deadlines."""
+    window_sentences: int = Field(256, ge=1)
+    """Of one call, the sentences in the queue at once: several batches for every core."""

@@ -1,0 +1,172 @@
+"""Gemma 3 in two shapes, encoder-decoder and decoder-only, small enough to train on two cores.
+
+Written out here, not taken from transformers, because its T5Gemma 2 cannot be built without a vision tower, and because
+a layer that sees nothing but tensors compiles once for all layers. The shapes are those of the Gemma 3 report
+(arXiv:2503.19786) and of T5Gemma 2 (arXiv:2512.14856), whose decoder attends to its own past and to the encoder's
+output in one softmax with one set of projections, so that every weight can come from a decoder-only teacher.
+`export.py` checks that CTranslate2 computes the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+WIDTH, INNER, HEADS, HEAD = 640, 2048, 4, 256
+EPSILON = 1e-6
+GLOBAL_LAYERS = (5, 11, 17)
+"""Teacher layers with the long rotary period. Their window has no effect: no sentence reaches its 512 tokens."""
+GLOBAL_PERIOD, LOCAL_PERIOD = 1_000_000.0, 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which teacher layers a model is made of. Without encoder layers it is a decoder-only model."""
+
+    vocabulary_size: int
+    encoder_layers: tuple[int, ...]
+    decoder_layers: tuple[int, ...]
+
+    @property
+    def kind(self) -> str:
+        return "encoder-decoder" if self.encoder_layers else "decoder-only"
+
+
+def rotary_period(teacher_layer: int) -> float:
+    return GLOBAL_PERIOD if teacher_layer in GLOBAL_LAYERS else LOCAL_PERIOD
+
+
+class Norm(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + EPSILON)
+        return (wide * (1 + self.weight)).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Four query heads over one key and value head; `memory`, if given, is attended to beside the text itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q_proj = nn.Linear(WIDTH, HEADS * HEAD, bias=False)
+        self.k_proj = nn.Linear(WIDTH, HEAD, bias=False)
+        self.v_proj = nn.Linear(WIDTH, HEAD, bias=False)
+        self.o_proj = nn.Linear(HEADS * HEAD, WIDTH, bias=False)
+        self.q_norm, self.k_norm = Norm(HEAD), Norm(HEAD)
+
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, memory: Tensor | None) -> Tensor:
+        batch, length, _ = x.shape
+        query = self.q_norm(self.q_proj(x).view(batch, length, HEADS, HEAD)).transpose(1, 2)
+        key = self.k_norm(self.k_proj(x)).unsqueeze(1)
+        value = self.v_proj(x).unsqueeze(1)
+        query, key = rotate(query, cosine, sine), rotate(key, cosine, sine)
+        if memory is not None:
+            # No positions on the encoder's keys, as in T5Gemma 2.
+            key = torch.cat([key, self.k_norm(self.k_proj(memory)).unsqueeze(1)], dim=2)
+            value = torch.cat([value, self.v_proj(memory).unsqueeze(1)], dim=2)
+        mixed = functional.scaled_dot_product_attention(
+            query, key.expand(-1, HEADS, -1, -1), value.expand(-1, HEADS, -1, -1), attn_mask=mask
+        )
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, HEADS * HEAD))
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    first, second = x.chunk(2, dim=-1)
+    return (x * cosine + torch.cat([-second, first], dim=-1) * sine).to(x.dtype)
+
+
+def rotary(length: int, period: float) -> tuple[Tensor, Tensor]:
+    frequencies = period ** (-torch.arange(0, HEAD, 2) / HEAD)
+    angles = torch.outer(torch.arange(length), frequencies).repeat(1, 2)
+    return angles.cos(), angles.sin()
+
+
+class FeedForward(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(WIDTH, INNER, bias=False)
+        self.up_proj = nn.Linear(WIDTH, INNER, bias=False)
+        self.down_proj = nn.Linear(INNER, WIDTH, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(functional.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    """Names are those of transformers' Gemma 3, so that the teacher's state dict loads without a map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.self_attn, self.mlp = Attention(), FeedForward()
+        self.input_layernorm, self.post_attention_layernorm = Norm(WIDTH), Norm(WIDTH)
+        self.pre_feedforward_layernorm, self.post_feedforward_layernorm = Norm(WIDTH), Norm(WIDTH)
+
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, memory: Tensor | None) -> Tensor:
+        attended = self.self_attn(self.input_layernorm(x), cosine, sine, mask, memory)
+        x = x + self.post_attention_layernorm(attended)
+        return x + self.post_feedforward_layernorm(self.mlp(self.pre_feedforward_layernorm(x)))
+
+
+class Model(nn.Module):
+    """Sentences of ids in, hidden states of the target positions out; `logits` makes tokens of those that matter."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed_tokens = nn.Embedding(shape.vocabulary_size, WIDTH)
+        self.encoder = nn.ModuleList(Layer() for _ in shape.encoder_layers)
+        self.encoder_norm = Norm(WIDTH) if shape.encoder_layers else None
+        self.decoder = nn.ModuleList(Layer() for _ in shape.decoder_layers)
+        self.norm = Norm(WIDTH)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        return self.embed_tokens(ids) * WIDTH**0.5
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        """`source_mask` is true at tokens and false at padding."""
+        if self.encoder_norm is None:
+            raise TypeError("A decoder-only model has no encoder.")
+        mask = source_mask[:, None, None, :].expand(-1, 1, source.shape[1], -1)
+        return self.encoder_norm(self._run(self.encoder, self.shape.encoder_layers, self.embed(source), mask, None))
+
+    def decode(self, target: Tensor, memory: Tensor | None = None, source_mask: Tensor | None = None) -> Tensor:
+        """Padding of `target` is at its end, where a causal mask hides it from every token."""
+        length = target.shape[1]
+        mask = torch.ones(length, length, dtype=torch.bool).tril().expand(target.shape[0], 1, -1, -1)
+        if source_mask is not None:
+            mask = torch.cat([mask, source_mask[:, None, None, :].expand(-1, 1, length, -1)], dim=-1)
+        return self.norm(self._run(self.decoder, self.shape.decoder_layers, self.embed(target), mask, memory))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return functional.linear(hidden, self.embed_tokens.weight)
+
+    @staticmethod
+    def _run(layers: nn.ModuleList, origins: Sequence[int], x: Tensor, mask: Tensor, memory: Tensor | None) -> Tensor:
+        positions = {period: rotary(x.shape[1], period) for period in (GLOBAL_PERIOD, LOCAL_PERIOD)}
+        for layer, origin in zip(layers, origins, strict=True):
+            x = layer(x, *positions[rotary_period(origin)], mask, memory)
+        return x
+
+
+def from_teacher(shape: Shape, state: dict[str, Tensor], rows: Sequence[int]) -> Model:
+    """Return a model whose every weight is the teacher's; `rows` are the teacher's ids of our tokens."""
+    model = Model(shape)
+    model.embed_tokens.weight.data.copy_(state["model.embed_tokens.weight"][list(rows)])
+    for layers, origins in ((model.encoder, shape.encoder_layers), (model.decoder, shape.decoder_layers)):
+        for layer, origin in zip(layers, origins, strict=True):
+            prefix = f"model.layers.{origin}."
+            layer.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in state.items()
+                                   if name.startswith(prefix)})
+    model.norm.weight.data.copy_(state["model.norm.weight"])
+    if model.encoder_norm is not None:
+        # The decoder's projections read the memory without their own input norm, so the encoder ends with the norm of
+        # the layer that would have come next, not with the teacher's last one, which prepares for the vocabulary.
+        following = max(shape.encoder_layers) + 1
+        model.encoder_norm.weight.data.copy_(state[f"model.layers.{following}.input_layernorm.weight"])
+    return model
