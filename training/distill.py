@@ -53,11 +53,9 @@ def translate(teacher: ctranslate2.Generator, tokenizer: sentencepiece.SentenceP
     rows = []
     for text, result in zip(texts, results, strict=True):
         english = clean_english(tokenizer.decode(result.sequences[0]))
-        # A score of greedy decoding is the sum over the tokens, with the end token.
-        length = len(result.sequences[0]) + 1
-        score = result.scores[0] / length
-        drop = untrusted(text, english, score, cut=length > MAX_TARGET_TOKENS)
-        rows.append(("" if drop else english, score))
+        # CTranslate2 has divided the score by the length already: its length penalty is 1 unless it is told otherwise.
+        drop = untrusted(text, english, result.scores[0], cut=len(result.sequences[0]) >= MAX_TARGET_TOKENS)
+        rows.append(("" if drop else english, result.scores[0]))
     return rows
 
 

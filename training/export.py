@@ -17,12 +17,16 @@ import ctranslate2
 import numpy as np
 import sentencepiece
 import torch
+import yaml
 from ctranslate2.specs import attention_spec, common_spec, transformer_spec
 from torch import nn
 
 from training.model import EPSILON, HEAD, HEADS, WIDTH, Layer, Model, Norm, Shape, rotary_period
 
 BOS, EOS, UNK = "<bos>", "<eos>", "<unk>"
+LICENCE = "Gemma Terms of Use; training texts under the licences listed in README.md"
+NOTICE = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n"
+"""Section 3.1 of the terms wants this sentence in every copy of a derivative."""
 
 _LAYERS = {
     "num_heads": HEADS, "num_heads_kv": 1, "head_dim": HEAD, "pre_norm": True, "pre_post_layer_norm": True,
@@ -95,8 +99,7 @@ def _set_linear(spec: common_spec.LinearSpec, *parts: nn.Linear) -> None:
 
 
 def write_folder(model: Model, vocabulary: list[str], tokenizer: Path, folder: Path, *, max_source_tokens: int,
-                 quantization: str = "int8", name: str = "unnamed", licence: str = "", sources: tuple[str, ...] = (),
-                 ) -> None:
+                 quantization: str = "int8", name: str = "unnamed") -> None:
     """Write everything but the card and the scores."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -105,6 +108,9 @@ def write_folder(model: Model, vocabulary: list[str], tokenizer: Path, folder: P
     spec.optimize(quantization=quantization)
     spec.save(str(folder))
     shutil.copy(tokenizer, folder / "tokenizer.model")
+    (folder / "NOTICE").write_text(NOTICE)
+    data = yaml.safe_load((Path(__file__).parent / "data.yaml").read_text())
+    sources = [f"{Path(text['file']).name.removesuffix('.tsv.gz')}: {text['licence']}" for text in data["parallel"]]
     manifest = {
         "format": 1,
         "name": name,
@@ -121,8 +127,8 @@ def write_folder(model: Model, vocabulary: list[str], tokenizer: Path, folder: P
         "max_source_tokens": max_source_tokens,
         "max_target_tokens": 256,
         "beam_size": 1,
-        "licence": licence,
-        "sources": list(sources),
+        "licence": LICENCE,
+        "sources": ["Gemma 3 270M: Gemma Terms of Use", *sources],
         "scores": {},
         "files": {},
     }
@@ -188,8 +194,6 @@ if __name__ == "__main__":
     parser.add_argument("--prepared", type=Path, required=True, help="the folder prepare.py wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="khulasa-ar-en-interim")
-    parser.add_argument("--licence", default="Gemma Terms of Use; texts under the licences that README.md lists")
-    parser.add_argument("--sources", nargs="*", default=[])
     parser.add_argument("--check", type=Path, help="Arabic sentences, one a line; writes float32 to --out")
     arguments = parser.parse_args()
     tokens = json.loads((arguments.prepared / "vocabulary.json").read_text())
@@ -199,5 +203,5 @@ if __name__ == "__main__":
         lines = arguments.check.read_text().splitlines()[:8]
         check(trained, tokens, tokenizer_file, arguments.out, lines)
     else:
-        write_folder(trained, tokens, tokenizer_file, arguments.out, name=arguments.name, licence=arguments.licence,
-                     sources=tuple(arguments.sources), max_source_tokens=settings["max_source_tokens"])
+        write_folder(trained, tokens, tokenizer_file, arguments.out, name=arguments.name,
+                     max_source_tokens=settings["max_source_tokens"])

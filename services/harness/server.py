@@ -79,7 +79,7 @@ class Server:
         await self._server.stop(grace=self._settings.drain_s)
         log.info("stopped")
 
-    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
+    async def _set_health(self, status: int) -> None:
         for name in ("", self._service.name):
             await self._health.set(name, status)
 
