@@ -49,9 +49,7 @@ async def main(settings: GatewaySettings) -> None:
             html_timeout_s=settings.html_timeout_s,
             max_article_s=settings.max_call_s,
         )
-        service = GatewayService(
-            pipeline, downstream, cache, cache_name=cache_name, max_article_s=settings.max_call_s
-        )
+        service = GatewayService(pipeline, downstream, cache, cache_name=cache_name, max_article_s=settings.max_call_s)
         following = asyncio.create_task(downstream.follow(FOLLOW_S))
         parts.callback(following.cancel)
 

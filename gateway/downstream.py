@@ -76,7 +76,9 @@ class Downstream:
                 self._model = None
             raise
         if len(response.paragraphs) != len(paragraphs):
-            raise RuntimeError(f"asked for {len(paragraphs)} paragraphs, the translator sent {len(response.paragraphs)}")
+            raise RuntimeError(
+                f"asked for {len(paragraphs)} paragraphs, the translator sent {len(response.paragraphs)}"
+            )
         return response.paragraphs
 
     async def summarize(
@@ -101,9 +103,7 @@ class Downstream:
     async def ask_ranking(self) -> str:
         """Ask the summarizer for its version. Raises Refusal (SUMMARIZER_UNAVAILABLE)."""
         request = summarizer_pb2.SummarizeRequest()
-        response = await _call(
-            self._summarizer.Summarize, request, Reason.SUMMARIZER_UNAVAILABLE, at_most_s=DESCRIBE_S
-        )
+        response = await _call(self._summarizer.Summarize, request, Reason.SUMMARIZER_UNAVAILABLE, at_most_s=DESCRIBE_S)
         self._ranking = response.version
         return self._ranking
 

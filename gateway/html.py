@@ -1,6 +1,6 @@
 """Articles out of HTML pages, in a process that can be killed.
 
-    extracted = await extractor.extract(page, timeout_s=10)
+extracted = await extractor.extract(page, timeout_s=10)
 """
 
 import asyncio

@@ -64,20 +64,26 @@ def _spans(text: str) -> Iterator[Span]:
 
 
 def _kinds(lines: list[str], title: str) -> list[Kind]:
-    kinds = [Kind.BODY] * len(lines)
-    running = [index for index, line in enumerate(lines) if len(line.split()) >= _RUNNING_WORDS]
+    kinds = [
+        Kind.BOILERPLATE
+        if boilerplate.is_menu_line(line) or boilerplate.is_credit(line) or boilerplate.begins_related(line)
+        else Kind.BODY
+        for line in lines
+    ]
+    running = [i for i, line in enumerate(lines) if kinds[i] == Kind.BODY and len(line.split()) >= _RUNNING_WORDS]
     if not running:
-        return [Kind.TITLE if title and boilerplate.fold(line) == boilerplate.fold(title) else Kind.BODY for line in lines]
+        return [
+            Kind.TITLE if title and boilerplate.fold(line) == boilerplate.fold(title) else Kind.BODY for line in lines
+        ]
     first, last = running[0], running[-1]
-    for index, line in enumerate(lines):
-        if boilerplate.is_menu_line(line) or boilerplate.is_credit(line) or boilerplate.begins_related(line):
-            kinds[index] = Kind.BOILERPLATE
     _mark_title(lines, kinds, first, title)
     for index in range(first):
         # Above the headline stand menus; between it and the text, subtitles and captions.
         if kinds[index] == Kind.BODY and len(lines[index].split()) <= _SHORT_WORDS:
             before_title = Kind.TITLE in kinds[index + 1 : first]
-            kinds[index] = Kind.BOILERPLATE if before_title and not boilerplate.ends_sentence(lines[index]) else Kind.BODY
+            kinds[index] = (
+                Kind.BOILERPLATE if before_title and not boilerplate.ends_sentence(lines[index]) else Kind.BODY
+            )
             if not before_title and not boilerplate.ends_sentence(lines[index]):
                 kinds[index] = Kind.HEADING
     for index in range(first, len(lines)):
@@ -105,7 +111,11 @@ def _mark_title(lines: list[str], kinds: list[Kind], first: int, title: str) -> 
     if not above:
         return
     # A breadcrumb ends with the headline on many pages: the line that it repeats is the one.
-    repeated = [i for i in above if any(i != j and boilerplate.fold(lines[i]) in boilerplate.fold(lines[j]) for j in range(first))]
+    repeated = [
+        i
+        for i in above
+        if any(i != j and boilerplate.fold(lines[i]) in boilerplate.fold(lines[j]) for j in range(first))
+    ]
     kinds[(repeated or above)[0]] = Kind.TITLE
 
 
@@ -120,12 +130,14 @@ def _mark_related(lines: list[str], kinds: list[Kind], last: int) -> None:
     for index, line in enumerate(lines):
         if not boilerplate.begins_related(line):
             continue
-        to_the_end = index > last * 0.6 and all(
-            len(later.split()) < 2 * _RUNNING_WORDS for later in lines[index + 1 :]
-        ) and len(lines) - index <= 12
+        to_the_end = (
+            index > last * 0.6
+            and all(len(later.split()) < 2 * _RUNNING_WORDS for later in lines[index + 1 :])
+            and len(lines) - index <= 12
+        )
         for below in range(index + 1, len(lines)):
-            if not to_the_end and (len(lines[below].split()) >= _RUNNING_WORDS or boilerplate.ends_sentence(lines[below])):
+            if not to_the_end and (
+                len(lines[below].split()) >= _RUNNING_WORDS or boilerplate.ends_sentence(lines[below])
+            ):
                 break
             kinds[below] = Kind.BOILERPLATE
-
-

@@ -62,9 +62,7 @@ class Pipeline:
         self._max_article_s = max_article_s
         self._flights: SingleFlight[Event] = SingleFlight()
 
-    async def process(
-        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
-    ) -> AsyncIterator[Event]:
+    async def process(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> AsyncIterator[Event]:
         """Yield the events of a validated article. Equal articles under way at the same time share the work.
 
         Raises Refusal; MODEL_CHANGED never leaves here.
@@ -205,7 +203,11 @@ class _Run:
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
         places = asyncio.Semaphore(GROUPS_AT_ONCE)
         tasks = [asyncio.create_task(self._translate_group([texts[i] for i in indices], places)) for indices in groups]
-        task_of = {index: (tasks[number], place) for number, indices in enumerate(groups) for place, index in enumerate(indices)}
+        task_of = {
+            index: (tasks[number], place)
+            for number, indices in enumerate(groups)
+            for place, index in enumerate(indices)
+        }
         new: dict[bytes, tuple[translator_pb2.TranslatedParagraph, float]] = {}
         try:
             for index, paragraph in enumerate(known):

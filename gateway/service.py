@@ -40,9 +40,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         call_fields(**_counts(answer.provenance))
         return answer
 
-    async def StreamArticle(
-        self, request: gateway_pb2.StreamArticleRequest, context: Context
-    ) -> AsyncIterator[Event]:
+    async def StreamArticle(self, request: gateway_pb2.StreamArticleRequest, context: Context) -> AsyncIterator[Event]:
         validation.check_article(request.article)
         validation.check_options(request.options)
         async for event in self._pipeline.process(request.article, request.options):

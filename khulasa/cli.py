@@ -60,7 +60,9 @@ def translate(
 ) -> None:
     """Translate articles; print them in English with their summaries and what to doubt."""
     options = Options(_budget(sentences, words, ratio), translate_boilerplate=boilerplate, bypass_cache=no_cache)
-    _process(files, gateway, timeout, options, _print_json if as_json else lambda _, result: show_result(result, console))
+    _process(
+        files, gateway, timeout, options, _print_json if as_json else lambda _, result: show_result(result, console)
+    )
 
 
 @app.command()
@@ -96,7 +98,9 @@ def status(gateway: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
             print(json.dumps(to_json(state)))
         else:
             console.print(f"gateway     {gateway}")
-            console.print(f"translator  {f'{state.model} {state.model_digest[:12]} on {state.engine}' if state.model else 'away'}")
+            console.print(
+                f"translator  {f'{state.model} {state.model_digest[:12]} on {state.engine}' if state.model else 'away'}"
+            )
             console.print(f"summarizer  {'ready' if state.summarizer_ready else 'away'}")
             console.print(f"cache       {state.cache}, {'ready' if state.cache_ready else 'unreachable'}")
         return 0 if state.model and state.summarizer_ready and state.cache_ready else 1

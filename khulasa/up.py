@@ -53,7 +53,9 @@ class Services:
         drops their logs below WARNING.
         """
         if find_spec("services.translator") is None or find_spec("gateway") is None:
-            raise CannotStart("The services' code is not here: run this from a checkout of Khulasa, or in an image of it.")
+            raise CannotStart(
+                "The services' code is not here: run this from a checkout of Khulasa, or in an image of it."
+            )
         addresses = {name: f"127.0.0.1:{_free_port()}" for name in MODULES}
         addresses["gateway"] = gateway_address or addresses["gateway"]
         services = cls(addresses)
@@ -119,7 +121,9 @@ class Services:
         await asyncio.gather(*pending, return_exceptions=True)
         if ended in done:
             name = ended.result()
-            raise CannotStart(f"The {name} ended at its start with status {self.processes[name].returncode}; see its log.")
+            raise CannotStart(
+                f"The {name} ended at its start with status {self.processes[name].returncode}; see its log."
+            )
         if not done:
             raise CannotStart(f"The services were not ready within {START_S:g} s.")
 

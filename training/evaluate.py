@@ -37,27 +37,41 @@ def translate(folder: Path, texts: list[str]) -> tuple[list[str], float]:
     target = sentencepiece.SentencePieceProcessor(model_file=str(folder / manifest["target_tokenizer"]))
     pieces = source.encode([normalize(text, scheme).text for text in texts], out_type=str)
     # Longer input was never seen in training; the translator splits it, a score must not hide it.
-    prompts = [manifest["source_prefix"] + line[: manifest["max_source_tokens"]] + manifest["source_suffix"]
-               for line in pieces]
-    outputs, seconds = decode(folder, prompts, kind=manifest["kind"], end_token=manifest["end_token"],
-                              max_target_tokens=manifest["max_target_tokens"])
+    prompts = [
+        manifest["source_prefix"] + line[: manifest["max_source_tokens"]] + manifest["source_suffix"] for line in pieces
+    ]
+    outputs, seconds = decode(
+        folder,
+        prompts,
+        kind=manifest["kind"],
+        end_token=manifest["end_token"],
+        max_target_tokens=manifest["max_target_tokens"],
+    )
     return [target.decode(tokens) for tokens in outputs], seconds
 
 
-def decode(folder: Path, prompts: list[list[str]], *, kind: str, end_token: str,
-           max_target_tokens: int) -> tuple[list[list[str]], float]:
+def decode(
+    folder: Path, prompts: list[list[str]], *, kind: str, end_token: str, max_target_tokens: int
+) -> tuple[list[list[str]], float]:
     """Return the target pieces and the time; one worker with one thread for each of two cores is the fastest."""
     threads = {"inter_threads": 2, "intra_threads": 1, "compute_type": "int8"}
     if kind == "encoder-decoder":
         translator = ctranslate2.Translator(str(folder), **threads)
         started = time.monotonic()
-        translated = translator.translate_batch(prompts, beam_size=1, max_batch_size=32, end_token=end_token,
-                                                max_decoding_length=max_target_tokens)
+        translated = translator.translate_batch(
+            prompts, beam_size=1, max_batch_size=32, end_token=end_token, max_decoding_length=max_target_tokens
+        )
         return [result.hypotheses[0] for result in translated], time.monotonic() - started
     generator = ctranslate2.Generator(str(folder), **threads)
     started = time.monotonic()
-    generated = generator.generate_batch(prompts, beam_size=1, max_batch_size=32, end_token=end_token,
-                                         max_length=max_target_tokens, include_prompt_in_result=False)
+    generated = generator.generate_batch(
+        prompts,
+        beam_size=1,
+        max_batch_size=32,
+        end_token=end_token,
+        max_length=max_target_tokens,
+        include_prompt_in_result=False,
+    )
     return [result.sequences[0] for result in generated], time.monotonic() - started
 
 
@@ -80,8 +94,11 @@ def compare_speed(model: Path, teacher: Path, texts: list[str]) -> dict[str, flo
     prompts = [["<bos>", *pieces, "\n", "English", ":", "▁"] for pieces in tokenizer.encode(clean, out_type=str)]
     _, model_s = translate(model, texts)
     _, teacher_s = decode(teacher, prompts, kind="decoder-only", end_token="<eos>", max_target_tokens=160)
-    return {"sentences_per_s": round(len(texts) / model_s, 1),
-            "teacher_sentences_per_s": round(len(texts) / teacher_s, 1), "times_faster": round(teacher_s / model_s, 2)}
+    return {
+        "sentences_per_s": round(len(texts) / model_s, 1),
+        "teacher_sentences_per_s": round(len(texts) / teacher_s, 1),
+        "times_faster": round(teacher_s / model_s, 2),
+    }
 
 
 def main(model: Path, dev: Path, sets: list[str], *, limit: int | None, outputs: Path | None, write: bool) -> None:
@@ -114,5 +131,11 @@ if __name__ == "__main__":
         flores, _ = read_set(arguments.dev, "flores_dev", limit=200)
         print(compare_speed(arguments.model, arguments.teacher, flores))
     else:
-        main(arguments.model, arguments.dev, arguments.sets, limit=arguments.limit, outputs=arguments.outputs,
-             write=arguments.write)
+        main(
+            arguments.model,
+            arguments.dev,
+            arguments.sets,
+            limit=arguments.limit,
+            outputs=arguments.outputs,
+            write=arguments.write,
+        )

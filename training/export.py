@@ -29,10 +29,19 @@ NOTICE = "Gemma is provided under and subject to the Gemma Terms of Use found at
 """Section 3.1 of the terms wants this sentence in every copy of a derivative."""
 
 _LAYERS = {
-    "num_heads": HEADS, "num_heads_kv": 1, "head_dim": HEAD, "pre_norm": True, "pre_post_layer_norm": True,
-    "activation": common_spec.Activation.GELUTanh, "ffn_glu": True, "rms_norm": True, "qk_norm": True,
-    "rotary_dim": HEAD, "rotary_interleave": False,
-    "rotary_scaling_type": attention_spec.RotaryScalingType.Linear, "rotary_scaling_factor": 1,
+    "num_heads": HEADS,
+    "num_heads_kv": 1,
+    "head_dim": HEAD,
+    "pre_norm": True,
+    "pre_post_layer_norm": True,
+    "activation": common_spec.Activation.GELUTanh,
+    "ffn_glu": True,
+    "rms_norm": True,
+    "qk_norm": True,
+    "rotary_dim": HEAD,
+    "rotary_interleave": False,
+    "rotary_scaling_type": attention_spec.RotaryScalingType.Linear,
+    "rotary_scaling_factor": 1,
 }
 
 
@@ -40,8 +49,10 @@ def engine_spec(model: Model, vocabulary: list[str]) -> transformer_spec.Transfo
     """Return the model as CTranslate2 describes models."""
     shape = model.shape
     decoder = transformer_spec.TransformerDecoderSpec(
-        num_layers=len(shape.decoder_layers), with_encoder_attention=bool(shape.encoder_layers),
-        merged_encoder_attention=bool(shape.encoder_layers), **_LAYERS,
+        num_layers=len(shape.decoder_layers),
+        with_encoder_attention=bool(shape.encoder_layers),
+        merged_encoder_attention=bool(shape.encoder_layers),
+        **_LAYERS,
     )
     embeddings = model.embed_tokens.weight.detach().numpy()
     decoder.embeddings.weight = embeddings
@@ -65,8 +76,14 @@ def engine_spec(model: Model, vocabulary: list[str]) -> transformer_spec.Transfo
     return spec
 
 
-def _fill(spec: transformer_spec.TransformerEncoderSpec | transformer_spec.TransformerDecoderSpec,
-          layers: nn.ModuleList, origins: tuple[int, ...], norm: Norm, *, reads_memory: bool) -> None:
+def _fill(
+    spec: transformer_spec.TransformerEncoderSpec | transformer_spec.TransformerDecoderSpec,
+    layers: nn.ModuleList,
+    origins: tuple[int, ...],
+    norm: Norm,
+    *,
+    reads_memory: bool,
+) -> None:
     _set_norm(spec.layer_norm, norm)
     for layer_spec, layer, origin in zip(spec.layer, layers, origins, strict=True):
         _fill_layer(layer_spec, layer, reads_memory=reads_memory)
@@ -98,8 +115,16 @@ def _set_linear(spec: common_spec.LinearSpec, *parts: nn.Linear) -> None:
     spec.weight = torch.cat([part.weight.detach() for part in parts]).numpy()
 
 
-def write_folder(model: Model, vocabulary: list[str], tokenizer: Path, folder: Path, *, max_source_tokens: int,
-                 quantization: str = "int8", name: str = "unnamed") -> None:
+def write_folder(
+    model: Model,
+    vocabulary: list[str],
+    tokenizer: Path,
+    folder: Path,
+    *,
+    max_source_tokens: int,
+    quantization: str = "int8",
+    name: str = "unnamed",
+) -> None:
     """Write everything but the card and the scores."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -137,8 +162,11 @@ def write_folder(model: Model, vocabulary: list[str], tokenizer: Path, folder: P
 
 def write_manifest(folder: Path, manifest: dict) -> None:
     """Write `manifest.json` with the digests of the files that are in the folder now."""
-    manifest["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                         for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
+    manifest["files"] = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.name != "manifest.json"
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
 
 
@@ -181,8 +209,9 @@ def check(model: Model, vocabulary: list[str], tokenizer_path: Path, folder: Pat
             result = engine.translate_batch([[BOS, *pieces]], beam_size=1, max_decoding_length=60)[0].hypotheses[0]
         else:
             engine = ctranslate2.Generator(str(folder), compute_type="float32")
-            result = engine.generate_batch([[BOS, *pieces, "\n"]], max_length=60, end_token=EOS,
-                                           include_prompt_in_result=False)[0].sequences[0]
+            result = engine.generate_batch(
+                [[BOS, *pieces, "\n"]], max_length=60, end_token=EOS, include_prompt_in_result=False
+            )[0].sequences[0]
         expected = greedy(model, [ids[piece] for piece in pieces], newline=ids["\n"], limit=60)
         same = [ids[piece] for piece in result] == expected
         print("same" if same else "DIFFERENT", tokenizer.decode(result), sep="\t")
@@ -203,5 +232,11 @@ if __name__ == "__main__":
         lines = arguments.check.read_text().splitlines()[:8]
         check(trained, tokens, tokenizer_file, arguments.out, lines)
     else:
-        write_folder(trained, tokens, tokenizer_file, arguments.out, name=arguments.name,
-                     max_source_tokens=settings["max_source_tokens"])
+        write_folder(
+            trained,
+            tokens,
+            tokenizer_file,
+            arguments.out,
+            name=arguments.name,
+            max_source_tokens=settings["max_source_tokens"],
+        )

@@ -161,8 +161,9 @@ def from_teacher(shape: Shape, state: dict[str, Tensor], rows: Sequence[int]) ->
     for layers, origins in ((model.encoder, shape.encoder_layers), (model.decoder, shape.decoder_layers)):
         for layer, origin in zip(layers, origins, strict=True):
             prefix = f"model.layers.{origin}."
-            layer.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in state.items()
-                                   if name.startswith(prefix)})
+            layer.load_state_dict(
+                {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+            )
     model.norm.weight.data.copy_(state["model.norm.weight"])
     if model.encoder_norm is not None:
         # The decoder's projections read the memory without their own input norm, so the encoder ends with the norm of

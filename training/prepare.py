@@ -38,8 +38,11 @@ _ARABIC = re.compile(r"[\u0621-\u064A]")
 _LATIN = re.compile(r"[A-Za-z]")
 _LETTERS = re.compile(r"\w+")
 _ENGLISH = str.maketrans(
-    dict.fromkeys("“”„‟«»″", '"') | dict.fromkeys("‘’‚‛′`´", "'") | dict.fromkeys("‐‑‒–—―−", "-")
-    | {"…": "..."} | dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\ufeff\u00ad", "")
+    dict.fromkeys("“”„‟«»″", '"')
+    | dict.fromkeys("‘’‚‛′`´", "'")
+    | dict.fromkeys("‐‑‒–—―−", "-")
+    | {"…": "..."}
+    | dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\ufeff\u00ad", "")
 )
 
 
@@ -231,8 +234,9 @@ def main(data: Path, teacher: Path, out: Path) -> None:
     print(report["tokenizer"])
 
 
-def check_tokenizer(model: bytes, vocabulary: set[str], texts: list[str],
-                    full: sentencepiece.SentencePieceProcessor) -> dict[str, float]:
+def check_tokenizer(
+    model: bytes, vocabulary: set[str], texts: list[str], full: sentencepiece.SentencePieceProcessor
+) -> dict[str, float]:
     """Raise if a text does not survive the round trip; return how much longer than the full tokenizer's texts get."""
     pruned = sentencepiece.SentencePieceProcessor(model_proto=model)
     pieces = pruned.encode(texts, out_type=str)
@@ -240,9 +244,12 @@ def check_tokenizer(model: bytes, vocabulary: set[str], texts: list[str],
         if pruned.decode(encoded) != text or not vocabulary.issuperset(encoded):
             raise ValueError(f"The pruned tokenizer does not give {text!r} back; it made {encoded!r}.")
     total = sum(map(len, pieces))
-    return {"pieces": len(vocabulary), "pieces_in_file": pruned.get_piece_size(),
-            "longer_than_full": round(total / sum(map(len, full.encode(texts))), 4),
-            "bytes_share": round(sum(piece in set(BYTES) for text in pieces for piece in text) / total, 5)}
+    return {
+        "pieces": len(vocabulary),
+        "pieces_in_file": pruned.get_piece_size(),
+        "longer_than_full": round(total / sum(map(len, full.encode(texts))), 4),
+        "bytes_share": round(sum(piece in set(BYTES) for text in pieces for piece in text) / total, 5),
+    }
 
 
 if __name__ == "__main__":

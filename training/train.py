@@ -47,22 +47,28 @@ def read_pairs(prepared: Path, vocabulary: list[str]) -> list[TokenPair]:
     ids = {piece: index for index, piece in enumerate(vocabulary)}
     to_model = [ids.get(tokenizer.id_to_piece(index), -1) for index in range(tokenizer.get_piece_size())]
     rows = [line.rstrip("\n").split("\t") for line in (prepared / "pairs.tsv").open()]
-    sides = [[[to_model[token] for token in text] for text in tokenizer.encode([row[column] for row in rows])]
-             for column in (2, 3)]
+    sides = [
+        [[to_model[token] for token in text] for text in tokenizer.encode([row[column] for row in rows])]
+        for column in (2, 3)
+    ]
     return [pair for row, *pair in zip(rows, *sides, strict=True) for _ in range(int(row[1]))]
 
 
 class Batches:
     """Endless batches in fixed shapes, in an order that follows from the seed: a resumed run sees what is next."""
 
-    def __init__(self, pairs: list[TokenPair], shapes: list[tuple[int, int, int]], *, kind: str, newline: int,
-                 seed: int) -> None:
+    def __init__(
+        self, pairs: list[TokenPair], shapes: list[tuple[int, int, int]], *, kind: str, newline: int, seed: int
+    ) -> None:
         self._shapes, self._kind, self._newline, self._seed = shapes, kind, newline, seed
         self._buckets: list[list[TokenPair]] = [[] for _ in shapes]
         self.dropped = 0
         for source, target in pairs:
-            fitting = (index for index, (_, source_size, target_size) in enumerate(shapes)
-                       if len(source) < source_size and len(target) < target_size)
+            fitting = (
+                index
+                for index, (_, source_size, target_size) in enumerate(shapes)
+                if len(source) < source_size and len(target) < target_size
+            )
             index = next(fitting, None)
             if index is None:
                 self.dropped += 1
@@ -83,8 +89,10 @@ class Batches:
         for shape, bucket in zip(self._shapes, self._buckets, strict=True):
             shuffled = order.sample(bucket, len(bucket))
             # The last few pairs that would not fill a batch wait for another epoch's shuffle.
-            plan += [(shape, shuffled[start : start + shape[0]])
-                     for start in range(0, len(shuffled) - shape[0] + 1, shape[0])]
+            plan += [
+                (shape, shuffled[start : start + shape[0]])
+                for start in range(0, len(shuffled) - shape[0] + 1, shape[0])
+            ]
         order.shuffle(plan)
         return plan
 
@@ -133,8 +141,11 @@ class Run:
         rows = json.loads((prepared / "teacher_rows.json").read_text())
         self.model = from_teacher(shape, torch.load(teacher, mmap=True), rows)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config["learning_rate"], betas=tuple(config["betas"]),
-            weight_decay=config["weight_decay"], fused=True,
+            self.model.parameters(),
+            lr=config["learning_rate"],
+            betas=tuple(config["betas"]),
+            weight_decay=config["weight_decay"],
+            fused=True,
         )
         self.step, self.seconds = 0, 0.0
         if self.checkpoint.exists():
@@ -149,8 +160,13 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint so that a crash in the middle leaves the one before."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
-                 "seconds": self.seconds, "config": self.config}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "config": self.config,
+        }
         torch.save(state, self.checkpoint.with_suffix(".part"))
         self.checkpoint.with_suffix(".part").rename(self.checkpoint)
 
@@ -163,8 +179,13 @@ class Run:
     def probe(self) -> None:
         """Translate a few sentences with the int8 export, since that is what will be shipped."""
         folder = self.out / "probe"
-        write_folder(self.model, self.vocabulary, self.prepared / "tokenizer.model", folder,
-                     max_source_tokens=self.config["max_source_tokens"])
+        write_folder(
+            self.model,
+            self.vocabulary,
+            self.prepared / "tokenizer.model",
+            folder,
+            max_source_tokens=self.config["max_source_tokens"],
+        )
         arabic, english = read_set(self.dev, "flores_dev", limit=100)
         translations, _ = translate(folder, arabic)
         scores = corpus_scores(translations, english)
@@ -173,8 +194,9 @@ class Run:
     def train(self) -> None:
         shapes = [tuple(shape) for shape in self.config["shapes"]]
         pairs = read_pairs(self.prepared, self.vocabulary)
-        batches = Batches(pairs, shapes, kind=self.model.shape.kind, newline=self.vocabulary.index("\n"),
-                          seed=self.config["seed"])
+        batches = Batches(
+            pairs, shapes, kind=self.model.shape.kind, newline=self.vocabulary.index("\n"), seed=self.config["seed"]
+        )
         print(f"{len(pairs)} weighted pairs, {batches.dropped} longer than every shape", flush=True)
         budget = self.config["minutes"] * 60
         saved_at = probed_at = self.seconds
@@ -198,9 +220,12 @@ class Run:
             losses.append(loss.item())
             tokens += batch.target.numel() + (batch.source.numel() if self.model.shape.encoder_layers else 0)
             if self.step % 10 == 0:
-                self.log(loss=round(sum(losses) / len(losses), 4), lr=round(rate, 7),
-                         padded_tokens_per_s=round(tokens / (self.seconds - tokens_since)),
-                         eta_minutes=round((budget - self.seconds) / 60, 1))
+                self.log(
+                    loss=round(sum(losses) / len(losses), 4),
+                    lr=round(rate, 7),
+                    padded_tokens_per_s=round(tokens / (self.seconds - tokens_since)),
+                    eta_minutes=round((budget - self.seconds) / 60, 1),
+                )
                 tokens, tokens_since = 0, self.seconds
             if self.seconds - saved_at > 60 * self.config["checkpoint_minutes"]:
                 self.save()

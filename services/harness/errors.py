@@ -88,7 +88,9 @@ class Refusal(Exception):
         """Return the refusal as it travels."""
         metadata = self.metadata | ({"field": self.field} if self.field else {})
         status = status_pb2.Status(code=self.code.value[0], message=self.message)
-        status.details.append(_packed(error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=metadata)))
+        status.details.append(
+            _packed(error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=metadata))
+        )
         if self.field:
             violation = error_details_pb2.BadRequest.FieldViolation(
                 field=self.field, description=self.message, reason=self.reason
@@ -118,7 +120,9 @@ class Refusal(Exception):
         return cls(Reason(info.reason), status.message, field=field, retry_after_s=retry_after_s, **metadata)
 
 
-def _packed(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> any_pb2.Any:
+def _packed(
+    detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(detail)
     return packed

@@ -54,18 +54,21 @@ def words_of(text: str) -> list[str]:
 def tf_idf(content: Sequence[Sequence[str]], *, max_terms: int) -> NDArray[np.float32]:
     """Return rows of unit length, shape (sentences, terms): term counts weighted by how few sentences share the term.
 
-    Terms of one sentence alone connect nothing and are left out; of the others the `max_terms` commonest are kept. A
-    sentence with none of them has a row of zeros.
+    Terms of one sentence alone connect nothing and get no column, but count in its length: two sentences that share one
+    word of ten are not alike. Of the others the `max_terms` commonest are kept.
     """
     frequency = Counter(term for stems in content for term in set(stems))
     terms = {term: column for column, (term, n) in enumerate(frequency.most_common(max_terms)) if n > 1}
     vectors = np.zeros((len(content), len(terms)), dtype=np.float32)
+    lengths = np.zeros((len(content), 1), dtype=np.float32)
     for row, stems in enumerate(content):
         for term, count in Counter(stems).items():
+            # Sparck Jones 1972; the logarithm of the count keeps a word said five times from ruling the sentence.
+            weight = (1 + np.log(count)) * np.log(len(content) / frequency[term] + 1)
+            lengths[row] += weight**2
             if term in terms:
-                # Sparck Jones 1972; the logarithm of the count keeps a word said five times from ruling the sentence.
-                vectors[row, terms[term]] = (1 + np.log(count)) * np.log(len(content) / frequency[term] + 1)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+                vectors[row, terms[term]] = weight
+    np.sqrt(lengths, out=lengths)
     np.divide(vectors, lengths, out=vectors, where=lengths > 0)
     return vectors
 

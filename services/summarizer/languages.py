@@ -35,26 +35,19 @@ def _stem_arabic(word: str) -> str:
 LANGUAGES = {
     "en": Language(
         stop_words=frozenset(
-            "a about after all also an and any are as at be been before being between both but by can could did do does "
-            "during each for from had has have he her him his how i if in into is it its may more most no not now of on "
-            "one only or other our out over own said same she should so some such than that the their them then there "
-            "these they this those through to too under until up was we were what when where which while who will with "
-            "would you your".split()
+            ["a", "about", "after", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "before", "being", "between", "both", "but", "by", "can", "could", "did", "do", "does", "during", "each", "for", "from", "had", "has", "have", "he", "her", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "may", "more", "most", "no", "not", "now", "of", "on", "one", "only", "or", "other", "our", "out", "over", "own", "said", "same", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "was", "we", "were", "what", "when", "where", "which", "while", "who", "will", "with", "would", "you", "your"]
         ),
         dangling=frozenset(
-            "he she it they this these those that his her its their but and however also moreover meanwhile so then "
-            "therefore thus nevertheless still yet instead".split()
+            ["he", "she", "it", "they", "this", "these", "those", "that", "his", "her", "its", "their", "but", "and", "however", "also", "moreover", "meanwhile", "so", "then", "therefore", "thus", "nevertheless", "still", "yet", "instead"]
         ),
         stem=_stem_english,
     ),
     "ar": Language(
         stop_words=frozenset(
-            "في من على إلى الى عن مع أن ان إن كان كانت هذا هذه ذلك تلك التي الذي الذين ما لا لم لن قد كل بعض أو او ثم بين بعد قبل "
-            "عند منذ حتى غير أي هو هي هم كما حيث خلال أنه إنه وأن وإن وقد قال وقال وأضاف ولا وفي ومن".split()
+            ["في", "من", "على", "إلى", "الى", "عن", "مع", "أن", "ان", "إن", "كان", "كانت", "هذا", "هذه", "ذلك", "تلك", "التي", "الذي", "الذين", "ما", "لا", "لم", "لن", "قد", "كل", "بعض", "أو", "او", "ثم", "بين", "بعد", "قبل", "عند", "منذ", "حتى", "غير", "أي", "هو", "هي", "هم", "كما", "حيث", "خلال", "أنه", "إنه", "وأن", "وإن", "وقد", "قال", "وقال", "وأضاف", "ولا", "وفي", "ومن"]
         ),
         dangling=frozenset(
-            "وأضاف واضاف وتابع وأوضح واوضح وأكد واكد وأشار واشار لكن ولكن كما وكان وكانت وهو وهي وهم وذلك وهذا وهذه إلا غير بينما فيما "
-            "وقال وقالت هو هي هم هذا هذه ذلك".split()
+            ["وأضاف", "واضاف", "وتابع", "وأوضح", "واوضح", "وأكد", "واكد", "وأشار", "واشار", "لكن", "ولكن", "كما", "وكان", "وكانت", "وهو", "وهي", "وهم", "وذلك", "وهذا", "وهذه", "إلا", "غير", "بينما", "فيما", "وقال", "وقالت", "هو", "هي", "هم", "هذا", "هذه", "ذلك"]
         ),
         stem=_stem_arabic,
     ),

@@ -61,7 +61,9 @@ def score(
     similarity, connected = _centrality(vectors)
     position = _position(paragraph_indices)
     wanted = set(content_stems(words_of(title), language))
-    in_title = np.array([len(wanted.intersection(stems)) / len(wanted) if wanted else 0.0 for stems in features.content])
+    in_title = np.array(
+        [len(wanted.intersection(stems)) / len(wanted) if wanted else 0.0 for stems in features.content]
+    )
     total = (
         weights.position * position
         + weights.centrality * _scaled(similarity)
@@ -106,7 +108,9 @@ def _position(paragraph_indices: Sequence[int]) -> NDArray[np.float64]:
     """Return 1 for the first sentence, falling with the distance from the start, and a little for opening a paragraph."""
     count = len(paragraph_indices)
     order = np.arange(count)
-    opens = np.array([i == 0 or paragraph_indices[i] != paragraph_indices[i - 1] for i in range(count)], dtype=np.float64)
+    opens = np.array(
+        [i == 0 or paragraph_indices[i] != paragraph_indices[i - 1] for i in range(count)], dtype=np.float64
+    )
     return np.asarray(1 / (1 + 0.35 * order) + 0.05 * opens, dtype=np.float64)
 
 

@@ -38,7 +38,10 @@ class SummarizerService(summarizer_pb2_grpc.SummarizerServicer):
             )
         chosen = await asyncio.to_thread(
             summarize,
-            [SourceSentence(sentence.text, sentence.paragraph_index, sentence.doubtful) for sentence in request.sentences],
+            [
+                SourceSentence(sentence.text, sentence.paragraph_index, sentence.doubtful)
+                for sentence in request.sentences
+            ],
             budget=_budget(request.budget),
             language=language,
             title=request.title,

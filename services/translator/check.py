@@ -119,7 +119,9 @@ def numbers(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     spelled = _spelled_numbers(sentence.translation)
     lost = [n for n in (source - translation) if n not in spelled and not _is_month_date(n, sentence)]
     # English may write in digits what Arabic spells out, so a small new number proves nothing.
-    added = [n for n in (translation - _numbers(sentence.source)) if len(n) > 2 and not _could_be_spelled(sentence.source)]
+    added = [
+        n for n in (translation - _numbers(sentence.source)) if len(n) > 2 and not _could_be_spelled(sentence.source)
+    ]
     if lost:
         yield Doubt(Reason.NUMBER_MISMATCH, f"{', '.join(sorted(lost))} is missing")
     elif added:
@@ -168,7 +170,7 @@ _UNITS = "zero one two three four five six seven eight nine ten eleven twelve th
 _SPELLED = {word: number for number, word in enumerate(_UNITS.split())}
 _SPELLED |= {
     word: 10 * number
-    for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+    for number, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2)
 }
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
 _SPELLED |= {word: number for number, word in enumerate(_ORDINALS.split(), start=1)}

@@ -105,7 +105,9 @@ class Tokenizer:
 
 def _reserved_pieces(processor: sentencepiece.SentencePieceProcessor) -> frozenset[str]:
     """Return the pieces that stand for no text: "<eos>" and the like, and what a chat model was given as markers."""
-    pieces = (processor.id_to_piece(number) for number in range(processor.get_piece_size()))
+    # Bytes are spelled like markers, "<0x62>", but stand for text.
+    numbers = (number for number in range(processor.get_piece_size()) if not processor.is_byte(number))
+    pieces = (processor.id_to_piece(number) for number in numbers)
     return frozenset(piece for piece in pieces if len(piece) > 2 and piece[0] == "<" and piece[-1] == ">")
 
 

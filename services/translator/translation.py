@@ -92,7 +92,9 @@ class ParagraphTranslator:
         span = _trimmed(Span(0, len(paragraph)), paragraph)
         return [_Sentence(span, span.of(paragraph), "", False, "none", [])] if span.start < span.end else []
 
-    def _finish_all(self, prepared: list[list[_Sentence]], answers: Iterator[Decoded]) -> list[list[TranslatedSentence]]:
+    def _finish_all(
+        self, prepared: list[list[_Sentence]], answers: Iterator[Decoded]
+    ) -> list[list[TranslatedSentence]]:
         return [[self._finish(sentence, answers) for sentence in sentences] for sentences in prepared]
 
     def _finish(self, sentence: _Sentence, answers: Iterator[Decoded]) -> TranslatedSentence:

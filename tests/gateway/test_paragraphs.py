@@ -1,0 +1,58 @@
+"""Paragraphs of a text: nothing lost, and boilerplate told from running text."""
+
+import gzip
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.paragraphs import Kind, cut
+from tests.conftest import SHARED, needs_shared
+
+texts = st.text(alphabet=st.one_of(st.characters(), st.sampled_from(" \n\r\t\u2028\x85/.؟: ابتث")))
+
+
+@given(text=texts, title=st.text(max_size=20))
+def test_between_paragraphs_is_only_white_space(text: str, title: str) -> None:
+    """Spans are in order, trimmed, and cover the text but for white space."""
+    position = 0
+    for paragraph in cut(text, title=title):
+        part = paragraph.span.of(text)
+        assert part == part.strip() != ""
+        assert not text[position : paragraph.span.start].strip()
+        position = paragraph.span.end
+    assert not text[position:].strip()
+
+
+def test_a_short_message_has_no_boilerplate() -> None:
+    """A few short lines are a list, a poem or a message: all of it is body."""
+    assert {paragraph.kind for paragraph in cut("وصلنا الآن\nالطريق مغلق\nصور")} == {Kind.BODY}
+
+
+def test_running_text_is_never_boilerplate() -> None:
+    """A paragraph that begins like a credit or a link but runs on is body."""
+    text = (
+        "المصدر: "
+        + "قال مسؤول كبير في الوزارة إن الاجتماع سيعقد الأسبوع المقبل في العاصمة بحضور ممثلين عن جميع الأطراف."
+    )
+    assert [paragraph.kind for paragraph in cut(text)] == [Kind.BODY]
+
+
+@needs_shared
+def test_a_page_as_a_user_copied_it() -> None:
+    """Menu and breadcrumb above, caption within, and "see also" below are told from the 29 paragraphs of the article."""
+    paragraphs = cut((SHARED / "data/articles/000_4265aee8552d089f.txt").read_text())
+    kinds = [paragraph.kind for paragraph in paragraphs]
+    assert kinds[:3] == [Kind.BOILERPLATE, Kind.BOILERPLATE, Kind.TITLE]
+    assert kinds[-3:] == [Kind.BOILERPLATE] * 3
+    assert kinds.count(Kind.HEADING) == 1
+    assert set(kinds[3:-3]) == {Kind.BODY, Kind.HEADING}
+
+
+@needs_shared
+def test_clean_articles_have_next_to_no_boilerplate() -> None:
+    """Of 300 news articles without anything around them, fewer than one line in a hundred is taken for boilerplate."""
+    with gzip.open(SHARED / "data/articles/articles-2000.jsonl.gz", "rt") as file:
+        bodies = [json.loads(line)["body"] for _, line in zip(range(300), file, strict=False)]
+    kinds = [paragraph.kind for body in bodies for paragraph in cut(body)]
+    assert kinds.count(Kind.BOILERPLATE) * 100 < len(kinds)

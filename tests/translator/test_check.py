@@ -1,0 +1,103 @@
+"""Checks: each finds its fault, and a good translation has none."""
+
+import pytest
+
+from services.translator.check import Checkable, Reason, check
+from services.translator.language import language_of
+from services.translator.normalize import SCHEMES, normalize
+from tests.conftest import SHARED, needs_shared
+
+
+def reasons(source: str, translation: str, **changes: object) -> set[Reason]:
+    values: dict[str, object] = {
+        "source": normalize(source, SCHEMES["plain-1"]).text,
+        "translation": translation,
+        "log_probability": -0.4,
+        "source_tokens": 20,
+        "target_tokens": 20,
+        "source_truncated": False,
+        "target_truncated": False,
+    }
+    return {doubt.reason for doubt in check(Checkable(**(values | changes)))}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "translation"),
+    [
+        ("وصل منسوب النهر إلى 8.4 أمتار.", "The river rose to 8.40 metres."),
+        ("وزعت المنظمة ٣٬٥٠٠ خيمة.", "The organization distributed 3500 tents."),
+        ("قتل 19 شخصا.", "Nineteen people were killed."),
+        ("شارك 25 لاعبا و3 حكام.", "Twenty-five players and three referees took part."),
+        ("قال مئتا شخص إنهم نجوا.", "200 people said they had survived."),
+        ("زوروا www.rv21.example", "Visit www.rv21.example"),
+        ("نعم", "Yes"),
+    ],
+)
+def test_a_good_translation_has_no_flag(source: str, translation: str) -> None:
+    """Numbers may be spelled out or written otherwise; short sentences may be short."""
+    assert reasons(source, translation) == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "reason"),
+    [
+        ("في 12 مقاطعة مع 400-600 ناشط", "in 12 provinces with 400,000 activists", Reason.NUMBER_MISMATCH),
+        ("قتل 7 أشخاص", "Several people were killed", Reason.NUMBER_MISMATCH),
+        ("وقع الحادث يوم الأحد", "It happened on Sunday, 1987", Reason.NUMBER_MISMATCH),
+        ("قال الوزير إن الخطة جاهزة", "The minister said the plan plan plan plan is ready", Reason.REPETITION),
+        ("قال الوزير إن الخطة جاهزة", "I am sorry, I am sorry, I am sorry, I am sorry", Reason.REPETITION),
+        ("قال الوزير إن الخطة جاهزة", "The minister said الخطة is ready", Reason.ARABIC_LEFT),
+        ("قال الوزير", "قال الوزير", Reason.SOURCE_COPIED),
+        ("كتب على https://a.example/b أمس", "He wrote yesterday", Reason.LINK_LOST),
+        ("كتب الحساب @ZahraCivil أمس", "The account wrote yesterday", Reason.LINK_LOST),
+        ("قال الباحث Peter Lindqvist ذلك", "The researcher Peter Lindqvast said so", Reason.LATIN_LOST),
+        ("قال الوزير", "", Reason.EMPTY),
+    ],
+)
+def test_a_fault_is_found(source: str, translation: str, reason: Reason) -> None:
+    """Each kind of wrong translation has its flag."""
+    assert reason in reasons(source, translation)
+
+
+def test_a_long_sentence_that_comes_back_short_is_flagged() -> None:
+    """Most of the sentence is missing."""
+    source = "قال الوزير في كلمته أمام البرلمان إن الحكومة ستبدأ تنفيذ الخطة الجديدة في المدن الكبرى خلال العام المقبل"
+    assert Reason.LENGTH_RATIO in reasons(source, "The minister spoke.")
+
+
+def test_an_unsure_model_is_flagged() -> None:
+    """A low mean log-probability is a reason of its own."""
+    assert reasons("قال الوزير", "The minister said", log_probability=-2.0) == {Reason.LOW_PROBABILITY}
+
+
+def test_a_cut_answer_is_flagged() -> None:
+    """An answer at the model's limit may lack its end."""
+    assert reasons("قال الوزير", "The minister said", target_truncated=True) == {Reason.TRUNCATED}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["flores_dev", "tico19_dev"])
+def test_human_translations_are_hardly_flagged(name: str) -> None:
+    """Of about a thousand human translations, at most one in fifty has a flag."""
+    folder = SHARED / "data/dev"
+    arabic, english = ((folder / f"{name}.{language}").read_text().splitlines() for language in ("ar", "en"))
+    flagged = [bool(reasons(*pair)) for pair in zip(arabic, english, strict=True)]
+    assert sum(flagged) * 50 <= len(flagged)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("قال الوزير إن الخطة جاهزة", "ar"),
+        ("الدوحة", "ar"),
+        ("قال الوزير پوتین إن الحرب ستنتهي", "ar"),
+        ("قال ترامب لصحيفة Washington Post", "ar"),
+        ("این یک متن فارسی است که برای آزمایش نوشته شد", "fa"),
+        ("یہ ایک اردو جملہ ہے اور اس میں الفاظ ہیں", "ur"),
+        ("The minister said", "other"),
+        ("123 😀 ...", "none"),
+    ],
+)
+def test_languages_are_told_apart(text: str, language: str) -> None:
+    """Arabic is told from other languages of its script, from other scripts, and from no words at all."""
+    assert language_of(text) == language

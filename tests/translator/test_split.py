@@ -1,0 +1,84 @@
+"""Sentences of a paragraph: lossless, within the model's limit, and where a reader would end them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.translator.split import split
+
+texts = st.text(alphabet=st.one_of(st.characters(), st.sampled_from(" .،؟!؛\n\"')(د1اب")), max_size=300)
+
+
+def count_tokens(text: str) -> int:
+    """A tokenizer of three characters a token."""
+    return -(-len(text) // 3)
+
+
+def sentences(text: str) -> list[str]:
+    return [piece.span.of(text) for piece in split(text, max_tokens=200, count_tokens=count_tokens)]
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        pytest.param(["وصل الوزير صباحا.", "ثم غادر مساء."], id="full stops"),
+        pytest.param(["هل جاء الوزير؟", "نعم!"], id="question and exclamation"),
+        pytest.param(["ارتفعت الأسعار؛", "وانخفض الطلب."], id="Arabic semicolon"),
+        pytest.param(["قال الوزير ، الأحد ، إن الخطة جاهزة ، وستبدأ غدا"], id="never at a comma"),
+        pytest.param(["بلغت النسبة 3.5% في يناير.", "وارتفعت إلى 4.25% في مايو."], id="decimals"),
+        pytest.param(["قال د. كمال الرشيدي إن السعر ثابت.", "وأيده أ. د. فؤاد منصور."], id="titles"),
+        pytest.param(["قال J. Smith من U.S. Steel إن الصفقة تمت."], id="Latin initials"),
+        pytest.param(["زوروا الموقع https://a.example/b.c?id=1.2 اليوم.", "أو راسلونا."], id="addresses"),
+        pytest.param(['قال: "سنذهب غدا."', "ثم غادر القاعة."], id="closing quotation mark"),
+        pytest.param(['وأضاف: "نعم.', 'سنذهب غدا."', "ثم غادر."], id="quotation of two sentences"),
+        pytest.param(["رفض التعليق (انتهى البيان.)", "وغادر."], id="closing bracket"),
+        pytest.param(["1. البند الأول"], id="list marker"),
+    ],
+)
+def test_sentences_end_where_a_reader_would_end_them(expected: list[str]) -> None:
+    """Stops end sentences; stops within numbers, names and addresses do not."""
+    assert sentences(" ".join(expected)) == expected
+
+
+def test_a_missing_space_still_ends_a_sentence() -> None:
+    """Clumsy news text runs on without a space."""
+    assert sentences("انتهى الاجتماع.وقال الوزير") == ["انتهى الاجتماع.", "وقال الوزير"]
+
+
+def test_a_line_break_ends_a_sentence() -> None:
+    """Lines are sentences even without a stop."""
+    assert sentences("عنوان الخبر\nنص الخبر") == ["عنوان الخبر", "نص الخبر"]
+
+
+def test_signs_alone_are_no_sentence_of_their_own() -> None:
+    """Dots and marks stay with the words before or after them."""
+    assert sentences("قال ... نعم") == ["قال ...", "نعم"]
+
+
+@given(text=texts)
+def test_nothing_is_lost(text: str) -> None:
+    """Pieces are trimmed, in order, and only white space lies between them."""
+    position = 0
+    for piece in split(text, max_tokens=20, count_tokens=count_tokens):
+        part = piece.span.of(text)
+        assert part == part.strip() != ""
+        assert not text[position : piece.span.start].strip()
+        position = piece.span.end
+    assert not text[position:].strip()
+
+
+@given(text=texts, max_tokens=st.integers(min_value=1, max_value=50))
+def test_no_piece_is_longer_than_the_model_reads(text: str, max_tokens: int) -> None:
+    """Every piece is within the limit; one that was cut for it says so."""
+    for piece in split(text, max_tokens=max_tokens, count_tokens=count_tokens):
+        assert count_tokens(piece.span.of(text)) <= max_tokens
+
+
+def test_a_long_sentence_is_cut_at_its_commas() -> None:
+    """The weaker boundary nearest to the ideal place is taken, and the parts are marked."""
+    clause = "وقال الوزير إن الحكومة ستعمل على تنفيذ الخطة الجديدة في جميع المدن"
+    text = " ، ".join([clause] * 6)
+    pieces = split(text, max_tokens=60, count_tokens=count_tokens)
+    assert len(pieces) > 2
+    assert all(piece.fragment for piece in pieces)
+    assert all(piece.span.of(text).endswith(("،", "المدن")) for piece in pieces)

@@ -1,0 +1,21 @@
+"""The client as a user types it: checked by mypy, never run."""
+
+from khulasa import Article, AsyncClient, Client, FlagReason, KhulasaError, Options, Result, SummaryBudget
+
+
+async def asynchronous() -> str:
+    async with AsyncClient("localhost:50050", timeout_s=60) as client:
+        result: Result = await client.process(Article(text="نص"), Options(SummaryBudget(words=80)))
+        async for event in client.stream(Article(html="<p>نص</p>")):
+            print(event)
+        async for name, answer in client.process_many([("1", Article(text="نص"))]):
+            if isinstance(answer, KhulasaError):
+                print(name, answer.reason, answer.retry_after_s)
+        return result.translation.headline
+
+
+def synchronous() -> list[str]:
+    with Client() as client:
+        result = client.process(Article(text="نص", title="عنوان"))
+        sentences = [s for p in result.translation.paragraphs for s in p.sentences]
+        return [s.source for s in sentences if any(f.reason is FlagReason.NUMBER_MISMATCH for f in s.flags)]
