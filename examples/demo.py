@@ -13,11 +13,10 @@ from khulasa.up import Services
 ARTICLE = Path(__file__).parents[1] / "tests" / "articles" / "flood.txt"
 
 
-async def main(path: Path) -> None:
-    """Start the services, send the article at `path`, stop the services."""
+async def main(name: str, article: Article) -> None:
+    """Start the services, send the article twice, stop the services."""
     console = Console(width=110)
-    article = Article(text=path.read_text(encoding="utf-8"))
-    console.print(f"Starting gateway, translator and summarizer; the article is {path.name}.\n")
+    console.print(f"Starting gateway, translator and summarizer; the article is {name}.\n")
     async with await Services.start(quiet=True) as services, AsyncClient(services.addresses["gateway"]) as client:
         show_result(await client.process(article), console)
         console.print("\nThe same article again:")
@@ -26,4 +25,5 @@ async def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else ARTICLE))
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else ARTICLE
+    asyncio.run(main(path.name, Article(text=path.read_text(encoding="utf-8"))))

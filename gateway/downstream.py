@@ -108,7 +108,7 @@ class Downstream:
         return self._ranking
 
     async def follow(self, every_s: float) -> None:
-        """Keep asking both what they run, for ever: an upgrade must show even while every answer comes from the cache."""
+        """Keep asking both what they run, so that an upgrade shows even while every answer comes from the cache."""
         while True:
             await asyncio.sleep(every_s)
             for ask in (self.ask_model, self.ask_ranking):

@@ -1,7 +1,7 @@
 """Extracts articles from HTML pages in a process of its own: `python -m gateway.html_worker`.
 
-Reads requests from standard input and writes answers to standard output, each a length of four bytes and JSON. A hostile
-page can at most end this process; the gateway starts another.
+Reads requests from standard input and writes answers to standard output, each a length of four bytes and JSON. At most
+a hostile page ends this process; the gateway starts another.
 """
 
 import json

@@ -1,6 +1,6 @@
 """`khulasa up | translate | summarize | status`.
 
-Exit status: 0 done; 1 the server refused or failed, 2 wrong use or unreadable file; for several files the worst of theirs.
+Exit status: 0 done, 1 the server refused or failed, 2 wrong use or unreadable file; of several files, the highest.
 """
 
 import asyncio

@@ -33,8 +33,8 @@ Options_ = Options | None
 class AsyncClient:
     """A connection to one gateway, for any number of calls at once.
 
-    `timeout_s` bounds each call (for `process_many` each answer's wait is the server's). What is safe to repeat, and only
-    that, is tried again up to three times: a service that is away, and an overload that says when to come back.
+    `timeout_s` bounds each call, but not `process_many`, whose articles have the server's limit each. Only what is safe
+    to repeat is tried again, up to three times: a service that is away, an overload that says when to come back.
     """
 
     def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:

@@ -1,7 +1,7 @@
 """What the tests share: a real redis-server, a tiny real model folder, and the services in this process.
 
-Everything talks real gRPC over loopback. Only decoding is replaced where a test is not about it: `ScriptedEngine` answers at
-once, and as the test says.
+Everything talks real gRPC over loopback. Only decoding is replaced where a test is not about it: `ScriptedEngine`
+answers at once, and as the test says.
 """
 
 import hashlib
@@ -96,11 +96,42 @@ def write_manifest(folder: Path, **changes: object) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-ENGLISH = ["river", "city", "minister", "council", "people", "water", "report", "school", "market", "region", "bridge", "doctor", "plan", "week", "road", "vote", "price", "island", "family", "union", "harbour", "letter", "museum", "winter", "signal", "budget", "garden", "train", "mountain", "court"]
+ENGLISH = [
+    "river",
+    "city",
+    "minister",
+    "council",
+    "people",
+    "water",
+    "report",
+    "school",
+    "market",
+    "region",
+    "bridge",
+    "doctor",
+    "plan",
+    "week",
+    "road",
+    "vote",
+    "price",
+    "island",
+    "family",
+    "union",
+    "harbour",
+    "letter",
+    "museum",
+    "winter",
+    "signal",
+    "budget",
+    "garden",
+    "train",
+    "mountain",
+    "court",
+]
 
 
 def plausible_english(arabic: str) -> str:
-    """Return an English word for each Arabic one, always the same, and numbers and names as they are: no check objects."""
+    """Return an English word for each Arabic one, numbers and names as they are, so that no check objects."""
     words = [word if word.isascii() else ENGLISH[zlib.crc32(word.encode()) % len(ENGLISH)] for word in arabic.split()]
     numbers = re.findall(r"(?<![!-~])\d[\d.,]*(?=[^!-~ ])|(?<=[^!-~ ])\d[\d.,]*", arabic)
     return " ".join([*words, *numbers])

@@ -54,7 +54,8 @@ def engine_spec(model: Model, vocabulary: list[str]) -> transformer_spec.Transfo
         merged_encoder_attention=bool(shape.encoder_layers),
         **_LAYERS,
     )
-    embeddings = model.embed_tokens.weight.detach().numpy()
+    # A copy: quantization writes into the arrays that it is given, which would be the weights in training.
+    embeddings = model.embed_tokens.weight.detach().numpy().copy()
     decoder.embeddings.weight = embeddings
     decoder.projection.weight = embeddings
     decoder.scale_embeddings = WIDTH**0.5

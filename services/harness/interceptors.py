@@ -1,4 +1,4 @@
-"""What happens around every call: time limit, one log line, metrics, errors with details. In this order, outermost first:
+"""What happens around every call. In this order, outermost first:
 
     measured  counts the call and writes its log line
     answered  turns exceptions into statuses
@@ -73,7 +73,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _limited(self, context: Context, *, endless: bool = False) -> AsyncIterator[None]:
-        """Bound the call by the caller's deadline and our own; a stream of requests, `endless`, by the caller's alone."""
+        """Bound the call by the caller's deadline and ours; an `endless` stream of requests by the caller's alone."""
         # Without a deadline of the caller the library reports None or centuries, depending on its version.
         left_s = context.time_remaining()
         time_s = min(math.inf if left_s is None else left_s, math.inf if endless else self._max_time_s)

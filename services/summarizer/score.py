@@ -105,7 +105,7 @@ def _centrality(vectors: NDArray[np.float32], block: int = 1024) -> tuple[NDArra
 
 
 def _position(paragraph_indices: Sequence[int]) -> NDArray[np.float64]:
-    """Return 1 for the first sentence, falling with the distance from the start, and a little for opening a paragraph."""
+    """Return 1 for the first sentence, less with every one after it, and a little more for opening a paragraph."""
     count = len(paragraph_indices)
     order = np.arange(count)
     opens = np.array(

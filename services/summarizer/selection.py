@@ -10,7 +10,7 @@ from services.summarizer.budget import Budget
 
 # Two sentences above this cosine say the same: a repeated sentence has 1, paraphrases of wire copy about 0.8.
 NEARLY_EQUAL = 0.75
-# What a sentence loses for what the summary has said already (maximal marginal relevance, Carbonell and Goldstein 1998).
+# What a sentence loses for what was said already (maximal marginal relevance, Carbonell and Goldstein 1998).
 REDUNDANCY = 0.7
 
 

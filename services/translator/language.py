@@ -1,4 +1,4 @@
-"""Which language a sentence is in, as far as it matters here: Arabic is translated, all else is passed through and marked.
+"""Which language a sentence is in: Arabic is translated, all else is passed through and marked.
 
 By script first; then Persian, Urdu, Kurdish and Pashto, which share the script, by their own letters and commonest
 words. Statistical detectors guess on the short lines that news is full of.
@@ -6,8 +6,8 @@ words. Statistical detectors guess on the short lines that news is full of.
 
 import re
 
-# Letters that Arabic does not have. ک and ی come from Persian keyboards in Arabic text too, and پ چ گ ڤ in foreign names,
-# so words with them are counted and not a single letter.
+# Letters that Arabic does not have. ک and ی come from Persian keyboards in Arabic text too, and پ چ گ ڤ in foreign
+# names, so words with them are counted and not a single letter.
 _FOREIGN_LETTERS = {
     "fa": "پچژگکی",
     "ur": "ٹڈڑںےھہ",
@@ -30,7 +30,7 @@ FOREIGN_SHARE = 0.3
 
 
 def language_of(text: str) -> str:
-    """Return "ar", "fa", "ur", "ckb" or "ps" for text in Arabic script, "other" for another script, "none" without letters."""
+    """Return "ar", "fa", "ur", "ckb" or "ps" by script and words, "other" for other scripts, "none" without letters."""
     words = _WORD.findall(text)
     letters = sum(map(len, words))
     if not letters:
@@ -45,7 +45,7 @@ def language_of(text: str) -> str:
 
 
 def _share(words: list[str], language: str) -> float:
-    """Return the share of words that only this language writes, common words counted double in long sentences' favour."""
+    """Return the share of words that only this language writes."""
     letters, common = set(_FOREIGN_LETTERS[language]), _COMMON_WORDS[language]
     certain = sum(word in common for word in words)
     # A letter alone proves nothing in Arabic typed on a Persian keyboard, so it needs a common word beside it.

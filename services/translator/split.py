@@ -1,7 +1,7 @@
 """Where the sentences of a paragraph stand.
 
-Works on normalized text. Splits after `. ! ? ؟ ؛` and at line breaks; never at `،`, which Arabic uses where English would
-start a new sentence or not. What the model cannot read in one piece is cut again at the best weaker boundary.
+Works on normalized text. Splits after `. ! ? ؟ ؛` and at line breaks; never at `،`, which may end a clause or not. What
+the model cannot read in one piece is cut again at the best weaker boundary.
 """
 
 import re
@@ -82,7 +82,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _take_closing(text: str, start: int, end: int) -> int:
-    """Take along the quotation mark or bracket that closes what was opened before, in this sentence or an earlier one."""
+    """Take along the quotation mark or bracket that closes what was opened in this sentence or an earlier one."""
     line = max(text.rfind("\n", 0, start) + 1, start - _QUOTE_CHARS)
     while end < len(text) and text[end] in _CLOSING:
         char = text[end]
@@ -113,8 +113,8 @@ _WORD = re.compile(r"\s*\S{1,200}")
 def _cut(text: str, span: Span, max_tokens: int, count_tokens: CountTokens) -> Iterator[Span]:
     """Cut a long sentence into parts of like size, at the best boundaries near the ideal places.
 
-    Words are counted one by one and once, so the time grows with the length alone; since tokens of a whole can differ from
-    the sum of its words', every part is counted again and halved if it is still too long.
+    Words are counted one by one and once, so the time grows with the length alone; since a whole may have more tokens
+    than its words, every part is counted again and halved if it is still too long.
     """
     words = [match.span() for match in _WORD.finditer(text, span.start, span.end)]
     counts = [count_tokens(text[start:end]) for start, end in words]

@@ -40,7 +40,7 @@ def test_running_text_is_never_boilerplate() -> None:
 
 @needs_shared
 def test_a_page_as_a_user_copied_it() -> None:
-    """Menu and breadcrumb above, caption within, and "see also" below are told from the 29 paragraphs of the article."""
+    """Menu and breadcrumb above, a caption within, and "see also" below are told from the article."""
     paragraphs = cut((SHARED / "data/articles/000_4265aee8552d089f.txt").read_text())
     kinds = [paragraph.kind for paragraph in paragraphs]
     assert kinds[:3] == [Kind.BOILERPLATE, Kind.BOILERPLATE, Kind.TITLE]

@@ -16,11 +16,12 @@ from services.translator.model import BadModel, Model
 from tests.conftest import write_manifest
 
 
-async def health(address: str) -> int:
+async def until_serving(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         request = health_pb2.HealthCheckRequest(service="khulasa.v1.Summarizer")
-        reply = await health_pb2_grpc.HealthStub(channel).Check(request, wait_for_ready=True, timeout=20)
-        return int(reply.status)
+        async for reply in health_pb2_grpc.HealthStub(channel).Watch(request, wait_for_ready=True, timeout=20):
+            if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                return
 
 
 async def test_sigterm_drains_and_ends_with_success() -> None:
@@ -28,8 +29,7 @@ async def test_sigterm_drains_and_ends_with_success() -> None:
     services = Services({"translator": "127.0.0.1:1", "summarizer": "127.0.0.1:50871", "gateway": "127.0.0.1:2"})
     await services.start_one("summarizer", os.environ)
     process = services.processes["summarizer"]
-    while await health(services.addresses["summarizer"]) != health_pb2.HealthCheckResponse.SERVING:
-        await asyncio.sleep(0.05)
+    await until_serving(services.addresses["summarizer"])
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
 

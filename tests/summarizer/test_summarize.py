@@ -38,7 +38,7 @@ def indices(sentences: list[SourceSentence], budget: Budget, language: str = "en
 
 @given(sentences=sentence_lists, budget=budgets, language=st.sampled_from(["en", "ar"]))
 def test_the_budget_is_never_exceeded(sentences: list[SourceSentence], budget: Budget, language: str) -> None:
-    """Sentences, words, characters with the spaces between, or share: never more than was asked for, always in order."""
+    """Sentences, words, characters with the spaces between, or share: never more than asked for, and in order."""
     chosen = indices(sentences, budget, language)
     texts = [sentences[index].text for index in chosen]
     assert chosen == sorted(set(chosen))

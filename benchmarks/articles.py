@@ -1,0 +1,20 @@
+"""The articles that benchmarks send: real news from `--articles`, or those of the tests."""
+
+import gzip
+import json
+from pathlib import Path
+
+OURS = Path(__file__).parents[1] / "tests" / "articles"
+
+
+def load(path: Path | None, count: int) -> list[str]:
+    """Return `count` different texts. Without a file: the tests' articles, each paragraph numbered anew."""
+    if path is not None:
+        with gzip.open(path, "rt") as file:
+            bodies = [json.loads(line)["body"] for line in file]
+        return bodies[:count]
+    texts = [file.read_text() for file in sorted(OURS.glob("*.txt"))]
+    return [
+        "\n".join(f"{number}. {line}" if line else "" for line in texts[number % len(texts)].splitlines())
+        for number in range(count)
+    ]

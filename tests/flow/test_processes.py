@@ -1,0 +1,60 @@
+"""One article through three real processes with real weights: the smallest model of each kind, and the shipped one."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from khulasa import Article, AsyncClient, CacheUse
+from khulasa.up import Services
+from services.translator.model import MANIFEST
+from services.translator.settings import SHIPPED_MODEL
+from tests.gateway.test_article import check_offsets
+from tests.tiny_models import write_decoder_only, write_encoder_decoder
+
+
+@pytest.mark.parametrize("write", [write_encoder_decoder, write_decoder_only])
+async def test_an_article_goes_through_three_processes(
+    model_folder: Path, tmp_path: Path, flood: str, write: Callable[[Path, Path], None]
+) -> None:
+    """Started as users start them, the services answer, keep the answer, and end cleanly."""
+    write(tmp_path / "model", model_folder / "tokenizer.model")
+    async with (
+        await Services.start(settings={"KHULASA_MODEL": str(tmp_path / "model")}, quiet=True) as services,
+        AsyncClient(services.addresses["gateway"], timeout_s=60) as client,
+    ):
+        first = await client.process(Article(text=flood))
+        check_offsets(flood, first)
+        assert (await client.process(Article(text=flood))).provenance.cache_use == CacheUse.HIT
+    assert {process.returncode for process in services.processes.values()} == {0}
+
+
+async def test_a_restarted_translator_is_found_again(model_folder: Path, tmp_path: Path, flood: str) -> None:
+    """After the translator was killed and started again in its place, the next article is translated."""
+    write_encoder_decoder(tmp_path / "model", model_folder / "tokenizer.model")
+    settings = {"KHULASA_MODEL": str(tmp_path / "model"), "KHULASA_LOG_LEVEL": "WARNING"}
+    async with (
+        await Services.start(settings=settings) as services,
+        AsyncClient(services.addresses["gateway"], timeout_s=60) as client,
+    ):
+        await client.process(Article(text=flood))
+        services.processes["translator"].send_signal(signal.SIGKILL)
+        await services.processes["translator"].wait()
+        await services.start_one("translator", os.environ | settings)
+        assert (await client.process(Article(text="خبر جديد لم يترجم من قبل."))).translation.paragraphs
+
+
+@pytest.mark.skipif(not (SHIPPED_MODEL / MANIFEST).is_file(), reason="no model is shipped in models/ar-en yet")
+async def test_the_shipped_model_translates(flood: str) -> None:
+    """The model of this repository makes English of an article: every body sentence, and no Arabic letters in most."""
+    async with (
+        await Services.start(quiet=True) as services,
+        AsyncClient(services.addresses["gateway"]) as client,
+    ):
+        result = await client.process(Article(text=flood))
+    sentences = [s for p in result.translation.paragraphs for s in p.sentences]
+    assert all(sentence.translation for sentence in sentences)
+    assert sum(sentence.translation.isascii() for sentence in sentences) > 0.8 * len(sentences)
+    assert "people" in " ".join(sentence.translation for sentence in sentences)
