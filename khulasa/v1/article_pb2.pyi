@@ -159,7 +159,9 @@ class Flag(_message.Message):
         REASON_BOILERPLATE_SKIPPED: Flag._Reason.ValueType  # 13
         """Boilerplate, not translated by default: `translation` is empty. See `ArticleOptions.translate_boilerplate`."""
 
-    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+        """What is wrong. A client that meets a number it does not know treats it as a reason for doubt."""
+
     REASON_UNSPECIFIED: Flag.Reason.ValueType  # 0
     """Never sent."""
     REASON_LOW_PROBABILITY: Flag.Reason.ValueType  # 1
@@ -504,7 +506,9 @@ class Provenance(_message.Message):
         CACHE_USE_BYPASSED: Provenance._CacheUse.ValueType  # 4
         """The caller asked not to use it."""
 
-    class CacheUse(_CacheUse, metaclass=_CacheUseEnumTypeWrapper): ...
+    class CacheUse(_CacheUse, metaclass=_CacheUseEnumTypeWrapper):
+        """What the cache gave for an answer."""
+
     CACHE_USE_UNSPECIFIED: Provenance.CacheUse.ValueType  # 0
     """Never sent."""
     CACHE_USE_MISS: Provenance.CacheUse.ValueType  # 1

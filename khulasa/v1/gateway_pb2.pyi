@@ -322,7 +322,9 @@ class DescribeGatewayResponse(_message.Message):
         CACHE_STATE_UNREACHABLE: DescribeGatewayResponse._CacheState.ValueType  # 2
         """Does not answer, or not in time; articles are translated all the same."""
 
-    class CacheState(_CacheState, metaclass=_CacheStateEnumTypeWrapper): ...
+    class CacheState(_CacheState, metaclass=_CacheStateEnumTypeWrapper):
+        """How the cache is."""
+
     CACHE_STATE_UNSPECIFIED: DescribeGatewayResponse.CacheState.ValueType  # 0
     """Never sent."""
     CACHE_STATE_READY: DescribeGatewayResponse.CacheState.ValueType  # 1

@@ -1,267 +1,212 @@
-"""What the ranking must know of a language: its commonest words, and openings that cannot stand alone."""
+"""What the summarizer knows of a language: its words, the ones that say nothing, openings that lean on what was before.
+
+A new language is a new entry of `LANGUAGES`. The tables were written for news.
+"""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """Tables of one language."""
+    """One language. All words in the tables stand as `fold` leaves them."""
 
-    stop_words: frozenset[str]
-    dangling: frozenset[str]
-    """First words that lean on the sentence before: "He", "But", "وأضاف"."""
+    fold: Callable[[str], str]
+    """Brings spelling variants of a text together: case, vowels, forms of a letter."""
     stem: Callable[[str], str]
-    """Brings forms of a word together, for comparing only."""
+    """Brings forms of a folded word together, for matching only; it need not be a word."""
+    stop_words: frozenset[str]
+    """Words that say nothing of the topic. Negations are not among them: they tell sentences apart."""
+    dangling: frozenset[str]
+    """First words that need the sentence before: connectives, pronouns."""
+    dangling_phrases: frozenset[tuple[str, ...]]
+    """The same of two and three words."""
+    time_words: frozenset[str]
+    """After a dangling word they make it stand: "This week"."""
+    credit: re.Pattern[str]
+    """Found in bylines, photo credits, calls to read on; matched against the folded sentence."""
+    question_marks: str
+    cased: bool
+    """Capital letters tell names."""
+
+    def words(self, text: str) -> list[str]:
+        """Return the folded words and numbers of `text` in order."""
+        return _WORD.findall(self.fold(text))
+
+    def keys(self, text: str) -> list[str]:
+        """Return the stems of the words that say something of the topic, a word as often as it stands there."""
+        return [self.stem(word) for word in self.words(text) if word not in self.stop_words]
+
+    def dangles(self, text: str) -> bool:
+        """Return whether the sentence stands badly alone because of how it opens: "But…", "He added…"."""
+        first = self.words(text[:_OPENING_CHARS])[:3]
+        if tuple(first) in self.dangling_phrases or tuple(first[:2]) in self.dangling_phrases:
+            return True
+        return bool(first) and first[0] in self.dangling and not self.time_words.intersection(first[1:2])
+
+    def asks(self, text: str) -> bool:
+        """Return whether the sentence is a question."""
+        return text.rstrip(_CLOSING).endswith(tuple(self.question_marks))
+
+    def credits(self, text: str) -> bool:
+        """Return whether the sentence names its makers or sends the reader elsewhere instead of telling something."""
+        return self.credit.search(self.fold(text[:_OPENING_CHARS])) is not None
+
+
+def splits_quotation(text: str) -> bool:
+    """Return whether a quotation begins or ends outside the sentence, so that half of one would stand there."""
+    return text.count('"') % 2 == 1 or any(text.count(opening) != text.count(end) for opening, end in ("“”", "«»"))
+
+
+# Holds three words, even long ones with their marks, and a line that credits somebody.
+_OPENING_CHARS = 120
+_CLOSING = " \t\r\n\"'”’»)]"
+# A number with its separators is one word, and so is "al-Sisi", "don't", "U.S".
+_WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’.-][^\W\d_]+)*")
+
+
+def _fold_english(text: str) -> str:
+    return unicodedata.normalize("NFC", text).lower().replace("’", "'")
 
 
 def _stem_english(word: str) -> str:
-    for ending in ("'s", "ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
+    """Singular of most plurals (Harman's S stemmer); a wrong stem harms little, since both sides have it."""
+    word = word.removesuffix("'s").removesuffix("'")
+    if len(word) > 4 and word.endswith("ies") and not word.endswith(("eies", "aies")):
+        return word[:-3] + "y"
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
     return word
 
 
-_ARABIC_PREFIX = re.compile(r"^(?:وال|فال|بال|كال|لل|ال|و|ف)(?=\w{3})")
-_ARABIC_ENDING = re.compile(r"(?<=\w{3})(?:ات|ون|ين|ها|هم|ية|ة|ه)$")
-_ARABIC_FORMS = str.maketrans("أإآى", "اااي")
+def _fold_arabic(text: str) -> str:
+    """Without vowels and tatweel, with one alef, ya and ha: right for matching, where it is wrong for translating."""
+    return _ARABIC_MARKS.sub("", unicodedata.normalize("NFKC", text)).translate(_ARABIC_LETTERS).lower()
 
 
 def _stem_arabic(word: str) -> str:
-    return _ARABIC_ENDING.sub("", _ARABIC_PREFIX.sub("", word.translate(_ARABIC_FORMS)))
+    """Without article, clitics and the commonest endings, as Larkey's light10 does; at least three letters stay.
+
+    Where "and" stands without an article, five must stay: the first letter of وزارة (ministry) is no "and".
+    """
+    for prefix, stays in _ARABIC_PREFIXES:
+        if word.startswith(prefix) and len(word) - len(prefix) >= stays:
+            word = word[len(prefix) :]
+            break
+    for suffix in ("ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي"):
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            return word[: -len(suffix)]
+    return word
 
 
-LANGUAGES = {
-    "en": Language(
-        stop_words=frozenset(
-            [
-                "a",
-                "about",
-                "after",
-                "all",
-                "also",
-                "an",
-                "and",
-                "any",
-                "are",
-                "as",
-                "at",
-                "be",
-                "been",
-                "before",
-                "being",
-                "between",
-                "both",
-                "but",
-                "by",
-                "can",
-                "could",
-                "did",
-                "do",
-                "does",
-                "during",
-                "each",
-                "for",
-                "from",
-                "had",
-                "has",
-                "have",
-                "he",
-                "her",
-                "him",
-                "his",
-                "how",
-                "i",
-                "if",
-                "in",
-                "into",
-                "is",
-                "it",
-                "its",
-                "may",
-                "more",
-                "most",
-                "no",
-                "not",
-                "now",
-                "of",
-                "on",
-                "one",
-                "only",
-                "or",
-                "other",
-                "our",
-                "out",
-                "over",
-                "own",
-                "said",
-                "same",
-                "she",
-                "should",
-                "so",
-                "some",
-                "such",
-                "than",
-                "that",
-                "the",
-                "their",
-                "them",
-                "then",
-                "there",
-                "these",
-                "they",
-                "this",
-                "those",
-                "through",
-                "to",
-                "too",
-                "under",
-                "until",
-                "up",
-                "was",
-                "we",
-                "were",
-                "what",
-                "when",
-                "where",
-                "which",
-                "while",
-                "who",
-                "will",
-                "with",
-                "would",
-                "you",
-                "your",
-            ]
-        ),
-        dangling=frozenset(
-            [
-                "he",
-                "she",
-                "it",
-                "they",
-                "this",
-                "these",
-                "those",
-                "that",
-                "his",
-                "her",
-                "its",
-                "their",
-                "but",
-                "and",
-                "however",
-                "also",
-                "moreover",
-                "meanwhile",
-                "so",
-                "then",
-                "therefore",
-                "thus",
-                "nevertheless",
-                "still",
-                "yet",
-                "instead",
-            ]
-        ),
-        stem=_stem_english,
-    ),
-    "ar": Language(
-        stop_words=frozenset(
-            [
-                "في",
-                "من",
-                "على",
-                "إلى",
-                "الى",
-                "عن",
-                "مع",
-                "أن",
-                "ان",
-                "إن",
-                "كان",
-                "كانت",
-                "هذا",
-                "هذه",
-                "ذلك",
-                "تلك",
-                "التي",
-                "الذي",
-                "الذين",
-                "ما",
-                "لا",
-                "لم",
-                "لن",
-                "قد",
-                "كل",
-                "بعض",
-                "أو",
-                "او",
-                "ثم",
-                "بين",
-                "بعد",
-                "قبل",
-                "عند",
-                "منذ",
-                "حتى",
-                "غير",
-                "أي",
-                "هو",
-                "هي",
-                "هم",
-                "كما",
-                "حيث",
-                "خلال",
-                "أنه",
-                "إنه",
-                "وأن",
-                "وإن",
-                "وقد",
-                "قال",
-                "وقال",
-                "وأضاف",
-                "ولا",
-                "وفي",
-                "ومن",
-            ]
-        ),
-        dangling=frozenset(
-            [
-                "وأضاف",
-                "واضاف",
-                "وتابع",
-                "وأوضح",
-                "واوضح",
-                "وأكد",
-                "واكد",
-                "وأشار",
-                "واشار",
-                "لكن",
-                "ولكن",
-                "كما",
-                "وكان",
-                "وكانت",
-                "وهو",
-                "وهي",
-                "وهم",
-                "وذلك",
-                "وهذا",
-                "وهذه",
-                "إلا",
-                "غير",
-                "بينما",
-                "فيما",
-                "وقال",
-                "وقالت",
-                "هو",
-                "هي",
-                "هم",
-                "هذا",
-                "هذه",
-                "ذلك",
-            ]
-        ),
-        stem=_stem_arabic,
-    ),
+_ARABIC_PREFIXES = (
+    *(("وبال", 3), ("ولل", 3), ("وال", 3), ("بال", 3), ("كال", 3), ("فال", 3), ("لل", 3), ("ال", 3)),
+    ("و", 5),
+)
+# Vowels and Quranic marks, tatweel; zero-width characters and direction marks.
+_ARABIC_MARKS = re.compile(
+    "[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f\u202a-\u202e\u2060-\u2069]"
+)
+_ARABIC_LETTERS = str.maketrans("أإآٱىة", "اااايه") | {
+    zero + digit: str(digit) for zero in (0x0660, 0x06F0) for digit in range(10)
 }
+
+
+def _table(words: str, fold: Callable[[str], str]) -> frozenset[str]:
+    return frozenset(fold(words).split())
+
+
+def _phrases(lines: str, fold: Callable[[str], str]) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(line.split()) for line in fold(lines).split(","))
+
+
+_ENGLISH = Language(
+    fold=_fold_english,
+    stem=_stem_english,
+    stop_words=_table(
+        """a about above according added after again against all almost along already also although always am among an
+        and another any are around as at away back be became because become been before began behind being below between
+        both but by called came can could did do does doing done down due during each either else enough ever every few
+        for from further gave get gets give given go goes going got had has have having he he'd he'll he's her here
+        hers herself him himself his how however i i'd i'll i'm i've if in including indeed instead into is it it's its
+        itself just keep kept know known last later least less let like likely made make makes making many may me
+        meanwhile might more moreover most mr mrs ms much must my myself near nearly next now of off often on once one
+        ones only onto or other others our ours ourselves out over own per perhaps put quite rather really said same
+        saw say saying says see seem seemed seems seen several shall she she'd she'll she's should since so some
+        something such take taken than that that's the their theirs them themselves then there there's therefore these
+        they they'd they'll they're
+        they've this those though through thus to together told too took toward towards under until up upon us use used
+        very via want was way we we'd we'll we're we've well went were what whatever when where whether which while who
+        whole whom whose why will with within would yet you you'd you'll you're you've your yours yourself
+        monday tuesday wednesday thursday friday saturday sunday""",
+        _fold_english,
+    ),
+    dangling=_table(
+        """he she it they him them his her its their he's she's it's they're this that these those that's here there
+        but and so yet or nor however moreover furthermore additionally besides also too then thus therefore hence
+        consequently accordingly instead nevertheless nonetheless still otherwise similarly likewise indeed meanwhile
+        afterwards such both neither another others because""",
+        _fold_english,
+    ),
+    dangling_phrases=_phrases(
+        """in addition,as a result,for example,for instance,in contrast,in fact,in other words,on the contrary,
+        on the other,at the same,for this reason,for that reason,after that,before that,in this case,in that case,
+        that is,as such,even so,by contrast,of these,of those,one of them,some of them,the former,the latter""",
+        _fold_english,
+    ),
+    time_words=_table("week month year morning afternoon evening summer winter spring autumn weekend season", str),
+    credit=re.compile(
+        r"^\W*(?:by(?:\s+[a-z.'-]+){1,4}\W*$|(?:photo(?:graph)?|picture|image|video|credit|source|caption)s?\s*[:/]"
+        r"|(?:image|photo|picture) (?:source|credit|by)\b|(?:additional |)(?:reporting|editing|writing) by\b"
+        r"|translated by\b|read (?:more|also|next)\b|see also\b|(?:click|tap) here\b|follow us\b|subscribe\b|sign up\b"
+        r"|share this\b|related (?:articles|stories)\b|copyright\b|©)"
+        r"|contributed to this (?:report|story)|all rights reserved"
+    ),
+    question_marks="?",
+    cased=True,
+)
+
+_ARABIC = Language(
+    fold=_fold_arabic,
+    stem=_stem_arabic,
+    stop_words=_table(
+        """في من إلى على عن مع منذ حتى خلال بعد قبل بين تحت فوق عند لدى حول ضد دون نحو أمام وراء داخل خارج ضمن عبر حيث
+        أن إن أنه إنه أنها إنها أنهم بأن لأن كأن وأن وإن فإن بأنه لأنه وأنه وإنه فإنه وأنها لأنها ماذا منه منها منهم
+        به بها بهم له لها لهم فيه فيها فيهم عليه عليها عليهم إليه إليها عنه عنها معه معها لديه لديها بينهم بينها
+        هو هي هم هن هما أنا نحن أنت أنتم هذا هذه هؤلاء ذلك تلك أولئك هنا هناك الذي التي الذين اللذين اللتين اللواتي
+        كان كانت كانوا يكون تكون وكان وكانت أصبح أصبحت ليكون قد لقد وقد فقد سوف ثم أو أم بل لكن ولكن كما كل كلا بعض أي
+        أيضا أيضاً كذلك مثل سوى إذا إذ لو لولا لما عندما حين حينما بينما فيما كيف متى أين كم أما إما كانا
+        قال قالت وقال وقالت يقول تقول أضاف أضافت وأضاف وأضافت أكد أكدت وأكد وأكدت أوضح وأوضح أشار وأشار ذكر ذكرت
+        وهو وهي وهم وهذا وهذه وذلك وفي ومن وعلى وإلى وعن ومع وبعد وقبل وبين وخلال والتي والذي والذين
+        يوم أمس اليوم جدا جداً فقط نفسه نفسها أكثر أقل آخر أخرى عدة عدد أحد إحدى تم يتم وتم ويتم جميع كافة ذات ذو
+        الاثنين الثلاثاء الأربعاء الخميس الجمعة السبت الأحد لكي كي هل يا عام وهناك لهذا لذلك بشكل""",
+        _fold_arabic,
+    ),
+    dangling=_table(
+        """وأضاف وأضافت أضاف أضافت وتابع وتابعت تابع تابعت وأردف أردف واستطرد استطرد ومضى واستدرك وختم واختتم
+        لكن ولكن لكنه لكنها ولكنه ولكنها بل ثم كما أيضا كذلك وكذلك لذا ولذا لذلك ولذلك لهذا ولهذا بالتالي وبالتالي
+        هو هي هم وهو وهي وهم هذا هذه ذلك تلك هؤلاء وهذا وهذه وذلك وتلك وهؤلاء فهو فهي فهذا فهذه إنه إنها وإنه وإنها
+        وبذلك وعليه بينما فيما وفيما وبينما حينها وحينها عندها وعندها هنا وهنا هناك وهناك لأنه لأنها لأن فإن""",
+        _fold_arabic,
+    ),
+    dangling_phrases=_phrases(
+        """غير أن,غير أنه,غير أنها,إلا أن,إلا أنه,إلا أنها,بيد أن,على الرغم من ذلك,رغم ذلك,ورغم ذلك,ومع ذلك,مع ذلك,
+        من جهة أخرى,من ناحية أخرى,من جهته,من جهتها,ومن جهته,ومن جهتها,من جانبه,من جانبها,ومن جانبه,ومن جانبها,
+        في المقابل,وفي المقابل,إلى ذلك,بعد ذلك,وبعد ذلك,قبل ذلك,نتيجة لذلك,ونتيجة لذلك,على سبيل المثال,وعلى سبيل المثال,
+        بالإضافة إلى ذلك,وبالإضافة إلى ذلك,إضافة إلى ذلك,فضلا عن ذلك,علاوة على ذلك,في الوقت نفسه,وفي الوقت نفسه""",
+        _fold_arabic,
+    ),
+    time_words=_table("الأسبوع الشهر العام السنة الصباح المساء الصيف الشتاء الموسم", _fold_arabic),
+    credit=re.compile(
+        "^\\W*(?:(?:كتب|كتبت|تصوير|الصوره|صوره|المصدر|مصدر الصوره|اعداد|ترجمه|تحرير|تقرير|فيديو)\\s*[:/]"
+        "|اقرا (?:ايضا|المزيد)|شاهد ايضا|مواضيع ذات صله|تابعونا|تابعنا|اضغط هنا|اشترك في|للمزيد|حقوق النشر|©)"
+        "|جميع الحقوق محفوظه"
+    ),
+    question_marks="؟?",
+    cased=False,
+)
+
+LANGUAGES: dict[str, Language] = {"en": _ENGLISH, "ar": _ARABIC}
+"""By the code that `SummarizeRequest.language` carries."""

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import IntEnum
 
 
@@ -72,8 +73,8 @@ THRESHOLDS = Thresholds()
 
 def check(sentence: Checkable, thresholds: Thresholds = THRESHOLDS) -> list[Doubt]:
     """Return every reason for doubt, at most one of each kind, the gravest first."""
-    if not sentence.translation:
-        return [Doubt(Reason.EMPTY, "the model wrote nothing")]
+    if not _words(sentence.translation):
+        return [Doubt(Reason.EMPTY, "the model wrote no words")]
     return [doubt for find in CHECKS for doubt in find(sentence, thresholds)]
 
 
@@ -87,8 +88,8 @@ def truncated(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
 def repetition(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     words = _words(sentence.translation)
     source_words = _words(sentence.source)
-    source_repeats = max(_most_common(source_words, 3)[1], _longest_run(source_words)[1])
-    for phrase, times in (_longest_run(words), _most_common(words, 3)):
+    source_repeats = max(times for _, times in _repeats(source_words))
+    for phrase, times in _repeats(words):
         # Long sentences repeat "of the Committee" in good style, so they may a little more often.
         if times >= max(thresholds.repeats + len(words) // 25, source_repeats + 1):
             yield Doubt(Reason.REPETITION, f"{phrase!r} {times} times")
@@ -115,12 +116,16 @@ def length_ratio(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]
 
 
 def numbers(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
-    source, translation = _numbers(_LIST_MARKER.sub("", sentence.source)), _numbers(sentence.translation)
-    spelled = _spelled_numbers(sentence.translation)
-    lost = [n for n in (source - translation) if n not in spelled and not _is_month_date(n, sentence)]
+    source, translation = _numbers(sentence.source), _numbers(sentence.translation)
+    expected = _numbers(_LIST_MARKER.sub("", sentence.source))
+    known = frozenset().union(*source.values())
+    written = _spelled_numbers(sentence.translation).union(*translation.values())
+    lost = [n for n, readings in expected.items() if readings.isdisjoint(written) and not _is_month_date(n, sentence)]
     # English may write in digits what Arabic spells out, so a small new number proves nothing.
     added = [
-        n for n in (translation - _numbers(sentence.source)) if len(n) > 2 and not _could_be_spelled(sentence.source)
+        n
+        for n, readings in translation.items()
+        if len(n) > 2 and readings.isdisjoint(known) and not _could_be_spelled(sentence.source)
     ]
     if lost:
         yield Doubt(Reason.NUMBER_MISMATCH, f"{', '.join(sorted(lost))} is missing")
@@ -130,7 +135,8 @@ def numbers(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
 
 def links(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     translation = sentence.translation.lower()
-    lost = [link for link in _LINK.findall(sentence.source) if link.lower().rstrip(".,") not in translation]
+    found = [link.rstrip(_LINK_END) for link in _LINK.findall(sentence.source)]
+    lost = [link for link in found if link.lower() not in translation]
     if lost:
         yield Doubt(Reason.LINK_LOST, " ".join(lost))
 
@@ -160,88 +166,152 @@ CHECKS: tuple[Callable[[Checkable, Thresholds], Iterator[Doubt]], ...] = (
     low_probability,
 )
 
-_ARABIC_WORD = re.compile(r"[\u0620-\u06ff]+")
+_ARABIC_WORD = re.compile(r"[\u0620-\u06d3\u06d5-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]+")
 _LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z'-]+")
-_LINK = re.compile(r"https?://\S+|www\.\S+|[\w.+-]+@[\w-]+\.[\w.-]+|[@#][A-Za-z_]\w*", re.ASCII)
+_LINK = re.compile(
+    r"https?://\S+|www\.\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.[\w.-]+|[@#][A-Za-z_]\w*"
+    r"|(?<![\w.-])[\w-]{1,64}(?:\.[\w-]{1,64}){0,4}\.(?:com|net|org|info|gov|edu|io|tv)\b(?:/\S*)?",
+    re.ASCII,
+)
+_LINK_END = ".,!?،؛؟:;\"')]}"  # stands after an address rather than in it
 _LIST_MARKER = re.compile(r"^\d{1,3} ?[-.)](?=\D)")  # often dropped in translation, and nobody misses it
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_NUMBER = re.compile(r"\d+(?:[.,:،]\d+)*")
 
 _UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
 )
-_SPELLED = {word: number for number, word in enumerate(_UNITS.split())}
-_SPELLED |= {
-    word: 10 * number
-    for number, word in enumerate(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
-    )
-}
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_SPELLED: dict[str, int] = {word: number for number, word in enumerate(_UNITS.split())}
+_SPELLED |= {word: 10 * number for number, word in enumerate(_TENS, start=2)}
+_ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
+)
 _SPELLED |= {word: number for number, word in enumerate(_ORDINALS.split(), start=1)}
-_SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_SPELLED |= {"thirtieth": 30, "fortieth": 40, "fiftieth": 50, "twice": 2, "couple": 2, "pair": 2}
+_SMALL_SCALES = {"dozen": 12, "hundred": 100, "hundredth": 100}
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALE_AFTER_DIGITS = {
+    **_SCALES,
+    **dict.fromkeys(("ألف", "الف", "آلاف"), 10**3),
+    **dict.fromkeys(("مليون", "ملايين"), 10**6),
+    **dict.fromkeys(("مليار", "مليارات", "بليون"), 10**9),
+    **dict.fromkeys(("تريليون", "تريليونات"), 10**12),
+    **dict.fromkeys(("hundred", "مئة", "مائة"), 100),
+}
+# Whole words, since "ست" also begins "ستكون" and "عشر" ends "نشر".
 _ARABIC_NUMBER_WORD = re.compile(
-    r"مئة|مائة|مئت|مائت|ألف|آلاف|ألفي|مليون|ملايين|مليار|بليون|عشر|ثلاث|أربع|خمس|ست|سبع|ثمان|تسع|اثن|عقد|قرن|الأول|الثاني"
+    r"\b[وفبلك]?(?:ال|ل)?(?:(?:ثلاث|أربع|خمس|ست|سبع|ثمان|ثماني|تسع)(?:ة|ون|ين)?(?:مئة|مائة)?|اثن\w{2,4}|عشر(?:ة|ون|ين|ات)?"
+    r"|(?:مئة|مائة|مئت|مائت|مئات)(?:ا|ي|ان|ين)?|(?:ألف|آلاف|مليون|ملايين|مليار|بليون)(?:ا|ي|ان|ين|ات)?|(?:عشر|ثلاث|أربع|خمس|ست|سبع|ثمان|تسع)يني?ات"
+    r"|قرن|عقد|أول|أولى|ثاني|ثانية|ثالثة?|رابعة?|خامسة?|سادسة?|سابعة?|ثامنة?|تاسعة?|عاشرة?|نصف|ربع|ثلث)\b"
 )
+_CLOCK = re.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
+_MONTH = re.compile(
+    r"\b(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\b",
+    re.IGNORECASE,
+)
+_NEXT_WORD = re.compile(r"[ -]?([^\W\d_]+)")
+_DECIMAL = re.compile(r"\d+(?:\.\d+)?")
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def _most_common(words: list[str], size: int) -> tuple[str, int]:
-    grams = Counter(" ".join(words[i : i + size]) for i in range(len(words) - size + 1))
-    return grams.most_common(1)[0] if grams else ("", 0)
+def _repeats(words: list[str]) -> Iterator[tuple[str, int]]:
+    """Yield phrases and how often they come: one to four words directly after themselves, three words anywhere."""
+    for size in range(1, 5):
+        yield _longest_run(words, size)
+    grams = Counter(" ".join(words[i : i + 3]) for i in range(len(words) - 2))
+    yield grams.most_common(1)[0] if grams else ("", 0)
 
 
-def _longest_run(words: list[str]) -> tuple[str, int]:
-    best, run = ("", 0), 0
-    for index, word in enumerate(words):
-        run = run + 1 if index and words[index - 1] == word else 1
-        if run > best[1]:
-            best = (word, run)
+def _longest_run(words: list[str], size: int) -> tuple[str, int]:
+    """Return the phrase of `size` words that follows itself most often, and how often it comes in a row."""
+    best, equal = ("", 1 if len(words) >= size else 0), 0
+    for index in range(size, len(words)):
+        equal = equal + 1 if words[index] == words[index - size] else 0
+        if equal // size + 1 > best[1]:
+            best = (" ".join(words[index - size + 1 : index + 1]), equal // size + 1)
     return best
 
 
-def _numbers(text: str) -> set[str]:
-    """Return the numbers of `text` without the marks between thousands: "1,000" is "1000", "3.50" is "3.5"."""
-    return {_plain(number) for number in _NUMBER.findall(text)}
+def _numbers(text: str) -> dict[str, frozenset[str]]:
+    """Return each number in digits, without the marks between thousands, with all that it may be written as.
+
+    "2.5 مليون" may be "2.5" and "2500000", "14:30" also "2:30", "15:00" also "3".
+    """
+    return {_plain(match.group()): frozenset(_readings(text, match)) for match in _NUMBER.finditer(text)}
+
+
+def _readings(text: str, match: re.Match[str]) -> Iterator[str]:
+    plain = _plain(match.group())
+    yield plain
+    if _DECIMAL.fullmatch(plain):
+        word = _NEXT_WORD.match(text, match.end())
+        if word and (scale := _SCALE_AFTER_DIGITS.get(word[1].lower())):
+            yield _written(Decimal(plain) * scale)
+    if clock := _CLOCK.fullmatch(match.group()):
+        for hour in (int(clock[1]), int(clock[1]) % 12 or 12):
+            yield f"{hour}:{clock[2]}"
+            if clock[2] == "00":
+                yield str(hour)
 
 
 def _plain(number: str) -> str:
-    number = re.sub(r"(?<=\d)[.,](?=\d{3}(?:\D|$))", "", number)
-    whole, point, part = number.replace(",", ".").partition(".")
+    number = re.sub(r"(?<=\d)[.,،](?=\d{3}(?:\D|$))", "", number)
+    whole, point, part = number.replace(",", ".").replace("،", ".").partition(".")
     part = part.rstrip("0")
     return (whole.lstrip("0") or "0") + (point + part if part else "")
 
 
-def _spelled_numbers(text: str) -> set[str]:
+def _written(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def _spelled_numbers(text: str) -> frozenset[str]:
     """Return what the number words of an English text come to: "twenty-five" is "25", "two million" also "2"."""
     found: set[int] = set()
     total = current = 0
-    previous_was_number = False
-    for word in re.findall(r"[a-z]+", text.lower()):
+    counting = False
+    for word in [*re.findall(r"[a-z]+", text.lower()), ""]:
+        if counting and word == "and":
+            continue
         if word in _SPELLED:
             value = _SPELLED[word]
-            current = current + value if previous_was_number and current % 10 == 0 and value < 10 else value
-            previous_was_number = True
-        elif word in _SCALES and previous_was_number:
-            found.add(current)
-            total += max(current, 1) * _SCALES[word]
-            current = 0
-        elif word != "and":
-            if previous_was_number:
+            if (joined := _joined(current, value)) is None:
                 found |= {current, total + current}
+                total = 0
+            current = value if joined is None else joined
+        elif word in _SMALL_SCALES:
+            current = (current or 1) * _SMALL_SCALES[word]
+        elif word in _SCALES:
+            found.add(current or 1)
+            total, current = total + (current or 1) * _SCALES[word], 0
+        elif counting:
+            found |= {current, total + current}
             total = current = 0
-            previous_was_number = False
-    if previous_was_number:
-        found |= {current, total + current}
-    return {str(number) for number in found}
+        counting = word in _SPELLED or word in _SMALL_SCALES or word in _SCALES
+    halves = {"0.5"} if re.search(r"\bhalf\b", text, re.IGNORECASE) else set()
+    return frozenset(map(str, found)) | halves
+
+
+def _joined(current: int, value: int) -> int | None:
+    """Return the number that two number words make ("eighty four", "hundred five", "nineteen eighty"), if any."""
+    if current % 100 == 0 or (current % 10 == 0 and current % 100 >= 20 and value < 10):
+        return current + value
+    return current * 100 + value if 10 <= current <= 99 and 10 <= value <= 99 else None
 
 
 def _is_month_date(number: str, sentence: Checkable) -> bool:
-    """Tell whether a number is the month of a date like 12/3/2024, which English writes in words."""
-    return bool(re.search(rf"\d/0?{re.escape(number)}/\d|0?{re.escape(number)}/\d+/\d{{4}}", sentence.source))
+    """Tell whether a number is the month of a date like 12/3/2024 or 2024-03-12, which English writes in words."""
+    month = re.escape(number)
+    return bool(
+        _MONTH.search(sentence.translation)
+        and re.search(rf"\d[/-]0?{month}[/-]\d|(?<![\d/-])0?{month}/\d+/\d{{4}}", sentence.source)
+    )
 
 
 def _could_be_spelled(source: str) -> bool:

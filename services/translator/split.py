@@ -1,7 +1,7 @@
 """Where the sentences of a paragraph stand.
 
-Works on normalized text. Splits after `. ! ? ؟ ؛` and at line breaks; never at `،`, which may end a clause or not. What
-the model cannot read in one piece is cut again at the best weaker boundary.
+Works on normalized text. Splits after `. ! ? ؟ ؛` and at line breaks; never at `،`, which Arabic uses where English
+would start a new sentence or not. What the model cannot read in one piece is cut again at the best weaker boundary.
 """
 
 import re
@@ -28,42 +28,78 @@ def split(text: str, *, max_tokens: int, count_tokens: CountTokens) -> list[Piec
     """
     pieces: list[Piece] = []
     for span in _sentences(text):
-        # A token is at least one byte, so a short text cannot be too long; most sentences are never counted.
-        sentence = span.of(text)
-        if len(sentence.encode(errors="replace")) <= max_tokens or count_tokens(sentence) <= max_tokens:
+        if _fits(span.of(text), max_tokens, count_tokens):
             pieces.append(Piece(span, fragment=False))
         else:
             pieces.extend(Piece(part, fragment=True) for part in _cut(text, span, max_tokens, count_tokens))
     return pieces
 
 
-# A full stop that ends no sentence: after an initial or an abbreviation.
+# A full stop that ends no sentence: after an initial ("د.", "ص.ب.") or an abbreviation. Words of two Arabic letters are
+# none: "له.", "به." and "هو." end sentences every day.
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(\"'])(?:[\u0621-\u064a]{1,2}|[A-Za-z]|[A-Za-z](?:\.[A-Za-z])+|Mr|Mrs|Ms|Dr|St|Prof|Gen|Sen|vs|No|Inc|Ltd|Co)$"
+    r"(?:^|[\s(\"'])(?:[\u0621-\u064a](?:\.[\u0621-\u064a])*|[A-Za-z](?:\.[A-Za-z])*"
+    r"|إلخ|الخ|تلف|Mr|Mrs|Ms|Dr|St|Prof|Gen|Sen|vs|No|Inc|Ltd|Co)$"
 )
-_LIST_MARKER = re.compile(r"^\s*\d{1,3}$")
+# "عام 2003 م." and "سنة 1445 هـ.": the era, not an initial.
+_ERA = re.compile(r"\d ?[هم]$")
+_LIST_MARKER = re.compile(r"\s*\d{1,3}")
 _STOPS = re.compile(r"[.!?؟؛]+|\n+")
+# Stops that follow after a space ("نعم. .") would be a sentence of signs.
+_MORE_STOPS = re.compile(r"(?: ?[.!?؟؛]+(?![^\s.!?؟؛\"')\]}]))+")
 _CLOSING = "\"')]}"
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.[\w.-]+")
+_ADDRESS_END = ".,!?،؛؟:;\"')]}"
 _LETTER_OR_DIGIT = re.compile(r"\w")
 _ARABIC = re.compile(r"[\u0621-\u064a]")
+_ARABIC_OR_DIGIT = re.compile(r"[\u0621-\u064a\d]")
 
 
 def _sentences(text: str) -> Iterator[Span]:
-    start = 0
+    """Yield the sentences; signs alone (a stray quotation mark) go to the sentence before them on their line."""
+    last: Span | None = None
+    for span in _raw_sentences(text):
+        if last is None:
+            last = span
+        elif _LETTER_OR_DIGIT.search(text, *span) or "\n" in text[last.end : span.start]:
+            yield last
+            last = span
+        else:
+            last = Span(last.start, span.end)
+    if last is not None:
+        yield last
+
+
+def _raw_sentences(text: str) -> Iterator[Span]:
+    start = wordless = 0  # nothing but signs and spaces stands from `start` to `wordless`
+    addresses = _address_spans(text)
+    address = next(addresses, None)
     for match in _STOPS.finditer(text):
+        while address and address.end <= match.start():
+            address = next(addresses, None)
         end = match.end()
-        if end <= start:
+        if match.start() < max(start, wordless) or (address and address.start <= match.start()):
             continue
-        if match.group()[0] != "\n":
+        newline = match.group()[0] == "\n"
+        if not newline:
             if not _ends_sentence(text, start, match):
                 continue
             end = _take_closing(text, start, end)
-        # A piece of signs alone would be a sentence without words; it stays with its neighbour.
-        if not _LETTER_OR_DIGIT.search(text, start, end) and match.group()[0] != "\n":
-            continue
+            if more := _MORE_STOPS.match(text, end):
+                end = _take_closing(text, start, more.end())
+            # A piece of signs alone would be a sentence without words; it stays with its neighbour.
+            if not _LETTER_OR_DIGIT.search(text, max(start, wordless), end):
+                wordless = end
+                continue
         yield from _trimmed(text, start, end)
         start = end
     yield from _trimmed(text, start, len(text))
+
+
+def _address_spans(text: str) -> Iterator[Span]:
+    """Yield where web and e-mail addresses stand, without the signs that follow them."""
+    for match in _ADDRESS.finditer(text):
+        yield Span(match.start(), match.start() + len(match.group().rstrip(_ADDRESS_END)))
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
@@ -73,17 +109,20 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         # "؟" and "!" within a word or address ("?id=1") end nothing.
         return not (stop[0] in "?!" and following.isascii() and following.isalnum())
     before = text[max(start, match.start() - 12) : match.start()]
-    if _ABBREVIATION.search(before) or _LIST_MARKER.match(text[start : match.start()]):
+    if _LIST_MARKER.fullmatch(text, start, match.start()):
+        return False
+    if _ABBREVIATION.search(before) and not (_ERA.search(before) and text[end + 1 : end + 2] not in "-0123456789"):
         return False
     if not following or following.isspace() or following in _CLOSING:
         return True
-    # "انتهى.وقال": between two Arabic words a missing space is clumsy writing; elsewhere "3.5", "bbc.com", "U.S.A".
-    return bool(_ARABIC.match(following) and _ARABIC.search(before[-1:]))
+    # "انتهى.وقال": before an Arabic word a missing space is clumsy writing; elsewhere "3.5", "bbc.com", "U.S.A".
+    return bool(_ARABIC.match(following) and _ARABIC_OR_DIGIT.match(before.rstrip(" " + _CLOSING)[-1:]))
 
 
 def _take_closing(text: str, start: int, end: int) -> int:
-    """Take along the quotation mark or bracket that closes what was opened in this sentence or an earlier one."""
-    line = max(text.rfind("\n", 0, start) + 1, start - _QUOTE_CHARS)
+    """Take along the quotation mark or bracket that closes what this sentence or an earlier one opened."""
+    earliest = max(0, start - _QUOTE_CHARS)
+    line = max(text.rfind("\n", earliest, start) + 1, earliest)
     while end < len(text) and text[end] in _CLOSING:
         char = text[end]
         opened = text.count(char, line, end) % 2 == 1 if char in "\"'" else True
@@ -113,8 +152,8 @@ _WORD = re.compile(r"\s*\S{1,200}")
 def _cut(text: str, span: Span, max_tokens: int, count_tokens: CountTokens) -> Iterator[Span]:
     """Cut a long sentence into parts of like size, at the best boundaries near the ideal places.
 
-    Words are counted one by one and once, so the time grows with the length alone; since a whole may have more tokens
-    than its words, every part is counted again and halved if it is still too long.
+    Words are counted one by one and once, so the time grows with the length alone; since tokens of a whole can differ
+    from the sum of its words', every part is counted again and halved if it is still too long.
     """
     words = [match.span() for match in _WORD.finditer(text, span.start, span.end)]
     counts = [count_tokens(text[start:end]) for start, end in words]
@@ -146,9 +185,17 @@ def _best_boundary(text: str, start: int, end: int) -> int:
     return end
 
 
+def _fits(text: str, max_tokens: int, count_tokens: CountTokens) -> bool:
+    # A token is at least one byte, so a short text cannot be too long; most sentences are never counted.
+    if len(text) * 4 <= max_tokens or len(text.encode(errors="replace")) <= max_tokens:
+        return True
+    # Nor is a text counted that is beyond hope: words of 64 letters on average are none.
+    return len(text) <= 64 * max_tokens and count_tokens(text) <= max_tokens
+
+
 def _fit(text: str, start: int, end: int, max_tokens: int, count_tokens: CountTokens) -> Iterator[Span]:
     for part in _trimmed(text, start, end):
-        if part.end - part.start == 1 or count_tokens(part.of(text)) <= max_tokens:
+        if part.end - part.start == 1 or _fits(part.of(text), max_tokens, count_tokens):
             yield part
             continue
         middle = (part.start + part.end) // 2

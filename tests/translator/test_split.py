@@ -1,5 +1,7 @@
 """Sentences of a paragraph: lossless, within the model's limit, and where a reader would end them."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,12 @@ def sentences(text: str) -> list[str]:
         pytest.param(['وأضاف: "نعم.', 'سنذهب غدا."', "ثم غادر."], id="quotation of two sentences"),
         pytest.param(["رفض التعليق (انتهى البيان.)", "وغادر."], id="closing bracket"),
         pytest.param(["1. البند الأول"], id="list marker"),
+        pytest.param(["سلم الوزير التقرير له.", "ثم غادر."], id="a word of two letters is no abbreviation"),
+        pytest.param(["العنوان ص.ب. 1234 الرياض.", "والهاتف مغلق."], id="abbreviation of several letters"),
+        pytest.param(["تأسست المدينة عام 1923 م.", "وتوسعت بعد ذلك."], id="era after a year"),
+        pytest.param(["انتهى الاجتماع .", "وقال الوزير نعم ."], id="space before the stop"),
+        pytest.param(["زوروا https://موقع.مثال/صفحة?بحث=نعم.", "ثم راسلونا."], id="Arabic address"),
+        pytest.param(["انتهى الاجتماع. .", "ثم غادر."], id="a second stop"),
     ],
 )
 def test_sentences_end_where_a_reader_would_end_them(expected: list[str]) -> None:
@@ -43,6 +51,9 @@ def test_sentences_end_where_a_reader_would_end_them(expected: list[str]) -> Non
 def test_a_missing_space_still_ends_a_sentence() -> None:
     """Clumsy news text runs on without a space."""
     assert sentences("انتهى الاجتماع.وقال الوزير") == ["انتهى الاجتماع.", "وقال الوزير"]
+    assert sentences("انتهى الاجتماع .وقال الوزير") == ["انتهى الاجتماع .", "وقال الوزير"]
+    assert sentences('قال الوزير:"نعم".وغادر') == ['قال الوزير:"نعم".', "وغادر"]
+    assert sentences("حدث ذلك عام 2020.وقال الوزير") == ["حدث ذلك عام 2020.", "وقال الوزير"]
 
 
 def test_a_line_break_ends_a_sentence() -> None:
@@ -53,6 +64,29 @@ def test_a_line_break_ends_a_sentence() -> None:
 def test_signs_alone_are_no_sentence_of_their_own() -> None:
     """Dots and marks stay with the words before or after them."""
     assert sentences("قال ... نعم") == ["قال ...", "نعم"]
+    assert sentences('لن نذهب."') == ['لن نذهب."']
+
+
+@pytest.mark.parametrize("unit", [". ", "د. ", "3.5 ", '". ', "a.", "a@", "كلمة ", "ك"])
+def test_time_grows_with_the_length_alone(unit: str) -> None:
+    """No sign that ends nothing makes the splitter read a long text again and again."""
+    text = unit * (100_000 // len(unit))
+    started = time.perf_counter()
+    split(text, max_tokens=200, count_tokens=count_tokens)
+    assert time.perf_counter() - started < 5  # quadratic versions need minutes
+
+
+def test_the_tokenizer_never_sees_a_whole_long_text() -> None:
+    """The tokenizer is asked about bounded pieces, so that its own cost stays bounded."""
+    longest = 0
+
+    def measure(text: str) -> int:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return count_tokens(text)
+
+    split("كلمة " * 20_000, max_tokens=50, count_tokens=measure)
+    assert 0 < longest <= 64 * 50
 
 
 @given(text=texts)

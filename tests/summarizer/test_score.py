@@ -1,0 +1,101 @@
+"""Scores: what makes a sentence say much of its article."""
+
+import numpy as np
+import pytest
+
+from services.summarizer.features import features
+from services.summarizer.languages import LANGUAGES
+from services.summarizer.score import BACKWARD, Scores, score
+
+ARTICLE = [
+    "Flood water from the Tigris reached the eastern districts of Mosul on Sunday and forced 1,200 families to leave.",
+    "The provincial council opened six schools in the western districts of Mosul for the families.",
+    "Shops near the old bridge stayed closed while soldiers carried sandbags to the hospital on the river bank.",
+    "Engineers at the dam north of the city said the level of the Tigris would fall again within three days.",
+    "A football match between two local clubs was moved to another town because of the heavy rain last weekend.",
+]
+
+
+def scores(texts: list[str], title: str = "", language: str = "en") -> Scores:
+    tables = LANGUAGES[language]
+    return score(texts, features(texts, tables), title=title, language=tables)
+
+
+def test_the_lead_of_a_news_story_is_first() -> None:
+    """The sentence that opens the story and whose words come again has the highest score."""
+    assert int(np.argmax(scores(ARTICLE).values)) == 0
+
+
+def test_what_others_take_up_is_central() -> None:
+    """A sentence whose words come again later is more central than one whose words stand alone."""
+    centrality = scores(ARTICLE).centrality
+    assert centrality[0] == 1.0
+    assert centrality[4] < centrality[0]
+
+
+def test_words_of_the_title_raise_a_sentence() -> None:
+    """The same sentence scores higher under a headline that names its topic."""
+    without, with_title = scores(ARTICLE), scores(ARTICLE, title="Football match moved to another town")
+    assert with_title.title_words[4] == 4
+    assert with_title.values[4] > without.values[4]
+    assert with_title.values[2] == without.values[2]
+
+
+@pytest.mark.parametrize(
+    ("opening", "end"),
+    [
+        pytest.param("But the", ".", id="dangling"),
+        pytest.param("Had the", "?", id="question"),
+        pytest.param('"The', ".", id="half a quotation"),
+        pytest.param("Photo: the", ".", id="credit"),
+    ],
+)
+def test_sentences_that_stand_badly_alone_lose(opening: str, end: str) -> None:
+    """In the same place with the same words, a sentence that needs another or tells little scores lower."""
+    told = "provincial council opened six schools in the western districts of Mosul for the families"
+    good, bad = [ARTICLE[0], f"The {told}.", *ARTICLE[2:]], [ARTICLE[0], f"{opening} {told}{end}", *ARTICLE[2:]]
+    assert scores(bad).values[1] < scores(good).values[1]
+
+
+def test_a_short_sentence_loses() -> None:
+    """A sentence of a few words tells less than the same one with who, what and where."""
+    short = [ARTICLE[0], "The council opened schools.", *ARTICLE[2:]]
+    assert scores(short).values[1] < scores(ARTICLE).values[1]
+
+
+def test_a_repeated_line_does_not_make_itself_important() -> None:
+    """A call to follow that stands after every paragraph is not central for that."""
+    follow = "Our channel brings hourly news bulletins to every phone."
+    texts = [part for sentence in ARTICLE for part in (sentence, follow)]
+    centrality = scores(texts).centrality
+    assert centrality[1::2] == pytest.approx([0.0] * len(ARTICLE))
+
+
+def test_summed_similarity_equals_the_sum_over_pairs() -> None:
+    """The shortcut through sums of vectors gives what comparing every pair would."""
+    vectors = features(ARTICLE, LANGUAGES["en"]).vectors
+    pairs = np.array([vectors.similarity(index) for index in range(len(ARTICLE))])
+    summed = np.maximum(np.triu(pairs, 1).sum(axis=1) + BACKWARD * np.tril(pairs, -1).sum(axis=1), 0)
+    assert scores(ARTICLE).centrality == pytest.approx(summed / summed.max())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("texts", [[], [""], ["😀", "…"], ["One."], ["Rain fell."] * 5, ["the of"], ["\ud800 x"]])
+def test_scores_are_finite_for_any_text(language: str, texts: list[str]) -> None:
+    """Empty, wordless, single and equal sentences have scores that can be compared."""
+    values = scores(texts, title="Rain 😀", language=language).values
+    assert values.shape == (len(texts),)
+    assert np.all(np.isfinite(values))
+    assert np.all(values >= 0)
+
+
+def test_arabic_is_scored_by_its_own_tables() -> None:
+    """An Arabic story ranks its lead over a sentence that only continues."""
+    texts = [
+        "أعلنت وزارة الموارد المائية في بغداد خطة جديدة لتأهيل سدود نهر دجلة بعد الفيضانات التي ضربت شمال البلاد.",
+        "وأضاف أن العمل سيبدأ قريبا.",
+        "وتشمل خطة الوزارة ثلاثة سدود على نهر دجلة وتمتد على مدى خمس سنوات بتكلفة تبلغ ملياري دولار.",
+    ]
+    ranked = scores(texts, language="ar")
+    assert np.argsort(-ranked.values).tolist() == [0, 2, 1]
+    assert ranked.dangling.tolist() == [False, True, False]
