@@ -31,6 +31,9 @@ _MENU = (
     "رياضه", "اقتصاد", "سياسه", "ثقافه", "فيديو", "صور", "منوعات", 
     "home", "menu", "share", "login", "subscribe", "advertisement",
 )  # fmt: skip
+_RIGHTS = ("حقوق النشر", "جميع الحقوق محفوظه", "نقلا عن", "copyright", "©")
+_MAX_CHARS = 400
+_SECTION_WORDS = 4
 _BREADCRUMB = re.compile(r"\s[/›»>|«‹]\s")
 _FOLDED = str.maketrans("أإآٱىةؤئ", "اااايهوي")
 _MARKS = re.compile(r"[\u0640\u064b-\u065f\u0670]")
@@ -45,34 +48,50 @@ def fold(line: str) -> str:
 
 def begins_related(line: str) -> bool:
     """Tell whether the line opens a list of other articles ("read also")."""
-    return _short(line) and _starts_with(line, _RELATED)
+    return _short(line) and _starts_with(line, _RELATED_FOLDED)
 
 
 def is_menu_line(line: str) -> bool:
-    """Tell whether the line is a menu entry or a breadcrumb; a breadcrumb may end with the whole headline."""
-    if _short(line) and fold(line) in map(fold, _MENU):
+    """Tell whether the line is a menu entry, a rule such as "-----" or a breadcrumb."""
+    if not any(char.isalnum() for char in line):
         return True
-    parts = _BREADCRUMB.split(line)
-    return len(parts) > 1 and not ends_sentence(line) and (fold(parts[0]) in map(fold, _MENU) or len(parts) > 2)
+    return (_short(line) and fold(line) in _MENU_FOLDED) or is_breadcrumb(line)
+
+
+def is_breadcrumb(line: str) -> bool:
+    """Tell whether the line is the way to the page, "home / news / …"; it may end with the whole headline."""
+    # « and » together quote: « نعم » with spaces inside is common, and such a paragraph is running text.
+    if ("«" in line and "»" in line) or ends_sentence(line):
+        return False
+    *sections, last = _BREADCRUMB.split(line)
+    if not sections or any(len(section.split()) > _SECTION_WORDS for section in sections):
+        return False
+    return fold(sections[0]) in _MENU_FOLDED or (len(sections) > 1 and _short(last))
 
 
 def is_credit(line: str) -> bool:
     """Tell whether the line says who wrote, photographed or published: "تصوير: …"."""
     head, colon, _ = line.partition(":")
-    labelled = bool(colon) and fold(head) in map(fold, _CREDIT)
-    rights = _starts_with(line, ("حقوق النشر", "جميع الحقوق محفوظه", "copyright", "©"))
-    return _short(line) and (labelled or rights)
+    labelled = bool(colon) and fold(head) in _CREDIT_FOLDED
+    return _short(line) and (labelled or _starts_with(line.lstrip("* "), _RIGHTS_FOLDED))
 
 
 def ends_sentence(line: str) -> bool:
     """Tell whether the line ends like a sentence."""
-    return bool(_SENTENCE_END.search(line))
+    return bool(_SENTENCE_END.search(line[-40:]))
 
 
 def _short(line: str) -> bool:
-    return len(line.split()) <= MAX_WORDS
+    return len(line) <= _MAX_CHARS and len(line.split()) <= MAX_WORDS
 
 
-def _starts_with(line: str, phrases: tuple[str, ...]) -> bool:
+def _starts_with(line: str, phrases: frozenset[str]) -> bool:
     folded = fold(line)
-    return any(folded == fold(p) or folded.startswith((fold(p) + " ", fold(p) + ":")) for p in phrases)
+    return folded in phrases or any(folded.startswith((phrase + " ", phrase + ":")) for phrase in phrases)
+
+
+# Folded once: `cut` asks for every line of texts with tens of thousands of them.
+_RELATED_FOLDED = frozenset(map(fold, _RELATED))
+_CREDIT_FOLDED = frozenset(map(fold, _CREDIT))
+_MENU_FOLDED = frozenset(map(fold, _MENU))
+_RIGHTS_FOLDED = frozenset(map(fold, _RIGHTS))

@@ -42,6 +42,8 @@ _LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _RUNNING_WORDS = 15
 _SHORT_WORDS = 12
 _TITLE_WORDS = (3, 20)
+_LINES_ABOVE = 40
+_LINES_BELOW = 12
 
 
 def cut(text: str, *, title: str = "") -> list[Paragraph]:
@@ -71,21 +73,21 @@ def _kinds(lines: list[str], title: str) -> list[Kind]:
         for line in lines
     ]
     running = [i for i, line in enumerate(lines) if kinds[i] == Kind.BODY and len(line.split()) >= _RUNNING_WORDS]
+    wanted = boilerplate.fold(title)
     if not running:
-        return [
-            Kind.TITLE if title and boilerplate.fold(line) == boilerplate.fold(title) else Kind.BODY for line in lines
-        ]
+        return [Kind.TITLE if title and boilerplate.fold(line) == wanted else Kind.BODY for line in lines]
     first, last = running[0], running[-1]
+    on_a_page = Kind.BOILERPLATE in kinds[:first]
     _mark_title(lines, kinds, first, title)
+    title_at = max((index for index in range(first) if kinds[index] == Kind.TITLE), default=-1)
     for index in range(first):
-        # Above the headline stand menus; between it and the text, subtitles and captions.
-        if kinds[index] == Kind.BODY and len(lines[index].split()) <= _SHORT_WORDS:
-            before_title = Kind.TITLE in kinds[index + 1 : first]
-            kinds[index] = (
-                Kind.BOILERPLATE if before_title and not boilerplate.ends_sentence(lines[index]) else Kind.BODY
-            )
-            if not before_title and not boilerplate.ends_sentence(lines[index]):
-                kinds[index] = Kind.HEADING
+        if kinds[index] != Kind.BODY or not _is_label(lines[index]):
+            continue
+        if index > title_at:
+            kinds[index] = Kind.HEADING  # a subtitle or a caption
+        elif on_a_page:
+            # More of the menu. Where nothing else says so, as in a letter, a greeting is not a menu.
+            kinds[index] = Kind.BOILERPLATE
     for index in range(first, len(lines)):
         if kinds[index] == Kind.BODY and _is_heading(lines[index]):
             kinds[index] = Kind.HEADING
@@ -94,29 +96,35 @@ def _kinds(lines: list[str], title: str) -> list[Kind]:
 
 
 def _mark_title(lines: list[str], kinds: list[Kind], first: int, title: str) -> None:
-    """Mark the headline: the line that repeats what the caller sent, else the last plain line above the text."""
+    """Mark the headline: the line that repeats what the caller sent, else a plain line above the text."""
     if title:
+        wanted = boilerplate.fold(title)
         for index, line in enumerate(lines):
-            if boilerplate.fold(line) == boilerplate.fold(title):
+            if boilerplate.fold(line) == wanted:
                 kinds[index] = Kind.TITLE
         return
     low, high = _TITLE_WORDS
+    # The headline is near the text: the lines of a long list above it are not compared with each other.
+    near = range(max(0, first - _LINES_ABOVE), first)
     above = [
         index
-        for index in range(first)
+        for index in near
         if kinds[index] == Kind.BODY
         and low <= len(lines[index].split()) <= high
         and not boilerplate.ends_sentence(lines[index])
+        and not lines[index].endswith(":")
     ]
     if not above:
         return
     # A breadcrumb ends with the headline on many pages: the line that it repeats is the one.
-    repeated = [
-        i
-        for i in above
-        if any(i != j and boilerplate.fold(lines[i]) in boilerplate.fold(lines[j]) for j in range(first))
-    ]
+    folded = {index: boilerplate.fold(lines[index]) for index in near}
+    repeated = [i for i in above if any(i != j and folded[i] in folded[j] for j in near)]
     kinds[(repeated or above)[0]] = Kind.TITLE
+
+
+def _is_label(line: str) -> bool:
+    """Tell whether a line above the text is too short for a sentence and does not end like one."""
+    return len(line.split()) <= _SHORT_WORDS and not boilerplate.ends_sentence(line)
 
 
 def _is_heading(line: str) -> bool:
@@ -127,17 +135,16 @@ def _is_heading(line: str) -> bool:
 
 def _mark_related(lines: list[str], kinds: list[Kind], last: int) -> None:
     """Mark what follows "read also": to the end if that is near, else only the headlines right below it."""
+    below_marker = to_the_end = False
     for index, line in enumerate(lines):
-        if not boilerplate.begins_related(line):
-            continue
-        to_the_end = (
-            index > last * 0.6
-            and all(len(later.split()) < 2 * _RUNNING_WORDS for later in lines[index + 1 :])
-            and len(lines) - index <= 12
-        )
-        for below in range(index + 1, len(lines)):
-            if not to_the_end and (
-                len(lines[below].split()) >= _RUNNING_WORDS or boilerplate.ends_sentence(lines[below])
-            ):
-                break
-            kinds[below] = Kind.BOILERPLATE
+        if boilerplate.begins_related(line):
+            below_marker = True
+            to_the_end = to_the_end or (
+                len(lines) - index <= _LINES_BELOW
+                and index > last * 0.6
+                and all(len(later.split()) < 2 * _RUNNING_WORDS for later in lines[index + 1 :])
+            )
+        elif not to_the_end and (len(line.split()) >= _RUNNING_WORDS or boilerplate.ends_sentence(line)):
+            below_marker = False
+        if below_marker:
+            kinds[index] = Kind.BOILERPLATE

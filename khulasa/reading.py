@@ -21,16 +21,12 @@ def decode(data: bytes) -> str:
     except UnicodeDecodeError:
         pass
     declared = _META_CHARSET.search(data[:4096])
-    candidates = [declared.group(1).decode(), "cp1256", "iso-8859-6"] if declared else ["cp1256", "iso-8859-6"]
-    for candidate in candidates:
-        try:
-            text = data.decode(candidate)
-        except (UnicodeDecodeError, LookupError):
-            continue
-        # Every byte is some character in Windows-1256, so the proof is that most of the high ones are Arabic letters.
-        high = sum(char > "\x7f" for char in text)
-        if high and len(_ARABIC.findall(text)) > 0.7 * high and not _CONTROL.search(text):
-            return text
+    if declared and (text := _arabic(data, declared.group(1).decode())) is not None:
+        return text
+    # Both readings are mostly Arabic, since the two share half of their letters: the one that is more so is right.
+    readings = [text for name in ("cp1256", "iso-8859-6") if (text := _arabic(data, name)) is not None]
+    if readings:
+        return max(readings, key=_arabic_share)
     raise UnreadableFile("is no text in UTF-8, UTF-16 or Windows-1256. Convert it to UTF-8.")
 
 
@@ -61,3 +57,18 @@ def _printable(text: str) -> str:
     if "\x00" in text or len(_CONTROL.findall(text)) > len(text) // 100:
         raise UnreadableFile("is no text: it has control characters of a binary file.")
     return text
+
+
+def _arabic(data: bytes, encoding: str) -> str | None:
+    """Return the text if the encoding fits: every byte is some character in Windows-1256, so most must be Arabic."""
+    try:
+        text = data.decode(encoding)
+    except (UnicodeError, LookupError):  # a page may name anything, also Python's "undefined"
+        return None
+    return text if _arabic_share(text) > 0.7 and not _CONTROL.search(text) else None
+
+
+def _arabic_share(text: str) -> float:
+    """Return the share of Arabic among the characters that are not ASCII."""
+    high = sum(char > "\x7f" for char in text)
+    return len(_ARABIC.findall(text)) / high if high else 0.0

@@ -15,6 +15,19 @@ def test_every_encoding_of_arabic_is_read(encoding: str) -> None:
     assert decode(TEXT.encode(encoding)) == TEXT
 
 
+def test_iso_8859_6_is_not_taken_for_windows_1256() -> None:
+    """The two share half of the letters: the other half decides, or the text is silently another."""
+    text = TEXT.replace("«", '"').replace("»", '"')
+    assert decode(text.encode("iso-8859-6")) == text
+
+
+@pytest.mark.parametrize("name", ["undefined", "hex", "no-such-thing"])
+def test_a_page_may_name_any_encoding(name: str) -> None:
+    """An encoding that does not exist is not believed, and breaks nothing."""
+    page = f'<meta charset="{name}"><p>{TEXT}</p>'
+    assert decode(page.encode("cp1256")) == page
+
+
 def test_what_a_page_says_of_itself_is_believed() -> None:
     """A page in Windows-1256 that names its encoding is read in it."""
     page = f'<html><head><meta charset="windows-1256"></head><body><p>{TEXT}</p></body></html>'

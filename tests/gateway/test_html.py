@@ -32,6 +32,35 @@ async def test_a_page_without_text_is_told_apart(extractor: HtmlExtractor, page:
         await extractor.extract(page, timeout_s=20)
 
 
+async def test_a_paragraph_stays_one_line(extractor: HtmlExtractor) -> None:
+    """Neither bold words nor the line breaks of the source cut a paragraph, in a page or in a fragment."""
+    assert (await extractor.extract("<p>نص <b>غامق</b>\n آخر</p>", timeout_s=20)).text == "نص غامق آخر"
+    sentences = [f"وقالت قائدة الفريق إن الصورة رقم {number} ظهرت على الشاشة ثم ساد الصمت." for number in range(4)]
+    page = "<article>" + "".join(f"<p>{sentence}</p>" for sentence in sentences).replace(" ", "\n  ") + "</article>"
+    assert (await extractor.extract(page, timeout_s=20)).text.split("\n") == sentences
+
+
+async def test_a_menu_is_no_article(extractor: HtmlExtractor) -> None:
+    """A page of links and a footer has nothing to translate."""
+    page = "<body><nav><a>الرئيسية</a><a>رياضة</a></nav><footer>جميع الحقوق محفوظة</footer></body>"
+    with pytest.raises(NoArticleInHtml):
+        await extractor.extract(page, timeout_s=20)
+
+
+async def test_tags_that_are_never_closed_lose_no_text(extractor: HtmlExtractor) -> None:
+    """What is nested deep is read, and what is nested too deep is refused: never cut off without a word."""
+    assert (await extractor.extract("<font>ا" * 1_000, timeout_s=20)).text.count("ا") == 1_000
+    with pytest.raises(HtmlTooHard):
+        await extractor.extract("<font>ا" * 5_000, timeout_s=20)
+
+
+async def test_only_what_is_seen_is_extracted(extractor: HtmlExtractor) -> None:
+    """Scripts, styles, templates and their like are not text."""
+    hidden = "".join(f"<{tag}>سر</{tag}>" for tag in ("script", "style", "noscript", "template", "textarea"))
+    page = PAGE.replace("</article>", f"{hidden}</article>")
+    assert "سر" not in (await extractor.extract(page, timeout_s=20)).text.replace("سرية", "سر")
+
+
 @pytest.mark.parametrize("page", ["<div>" * 20_000 + "نص", "<" * 500_000, "<p>\x00نص\x00</p>"])
 async def test_hostile_pages_cost_no_more_than_their_time(extractor: HtmlExtractor, page: str) -> None:
     """Deep nesting and broken markup end in an answer or a typed error, and the next page is read."""

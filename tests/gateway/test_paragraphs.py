@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +38,30 @@ def test_running_text_is_never_boilerplate() -> None:
         + "قال مسؤول كبير في الوزارة إن الاجتماع سيعقد الأسبوع المقبل في العاصمة بحضور ممثلين عن جميع الأطراف."
     )
     assert [paragraph.kind for paragraph in cut(text)] == [Kind.BODY]
+
+
+def test_spaced_quotation_marks_are_no_breadcrumb() -> None:
+    """A quoting paragraph without a full stop is body."""
+    text = "وقال الوزير « لن نتراجع عن هذا القرار » خلال مؤتمر صحفي عقده في العاصمة بحضور عدد كبير من الصحفيين"
+    after = "وأضاف أن الاجتماع سيعقد في العاصمة الأسبوع المقبل بحضور ممثلين عن جميع الأطراف المعنية بالأزمة الحالية"
+    assert [paragraph.kind for paragraph in cut(f"{text}\n{after}")] == [Kind.BODY, Kind.BODY]
+
+
+def test_a_greeting_above_a_letter_is_no_menu() -> None:
+    """Short lines above a text are a menu only where something else shows that this is a page."""
+    letter = "كتبت اليكم لأن الطريق المؤدي إلى القرية مغلق منذ ثلاثة أيام ولم يصل إلينا أحد من فرق الإغاثة بعد"
+    kinds = [paragraph.kind for paragraph in cut(f"صباح الخير\nكيف حالكم اليوم جميعا\n{letter}")]
+    assert Kind.BOILERPLATE not in kinds
+
+
+@pytest.mark.parametrize("line", ["كلمة هنا {}", "اقرأ أيضا", "أخبار {} هنا / رياضة"])
+def test_time_grows_with_the_text_and_not_with_its_square(line: str) -> None:
+    """20,000 short lines above and below a text are cut in seconds: the gateway has other callers."""
+    body = "قال مسؤول إن الاجتماع سيعقد في العاصمة الأسبوع المقبل بحضور ممثلين عن جميع الأطراف المعنية بالأزمة الحالية"
+    lines = [line.format(number) for number in range(20_000)]
+    started = time.monotonic()
+    assert len(cut("\n".join([*lines, body, *lines]))) == 40_001
+    assert time.monotonic() - started < 10
 
 
 @needs_shared
