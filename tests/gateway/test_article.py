@@ -1,6 +1,8 @@
 """An article's way through the gateway: what comes back, and that nothing of it is lost or invented."""
 
 import asyncio
+import gzip
+import json
 
 import grpc
 import pytest
@@ -24,7 +26,7 @@ from khulasa import (
     Unavailable,
 )
 from khulasa.v1 import article_pb2, gateway_pb2
-from tests.conftest import ARTICLES, Stack, plausible_english
+from tests.conftest import ARTICLES, SHARED, Stack, needs_shared, plausible_english
 
 TEXTS = sorted(path.name for path in ARTICLES.glob("*.txt"))
 
@@ -354,3 +356,14 @@ async def test_reflection_names_the_service(stack: Stack) -> None:
         call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
         names = [service.name async for r in call for service in r.list_services_response.service]
     assert "khulasa.v1.Gateway" in names
+
+
+@needs_shared
+async def test_real_articles_come_back_whole(client: AsyncClient) -> None:
+    """A hundred news articles as they were published, and a page as a user copied it: nothing of them is lost."""
+    with gzip.open(SHARED / "data/articles/articles-2000.jsonl.gz", "rt") as file:
+        texts = [json.loads(line)["body"] for _, line in zip(range(100), file, strict=False)]
+    texts.append((SHARED / "data/articles/000_4265aee8552d089f.txt").read_text())
+    async for name, result in client.process_many([(str(n), Article(text=text)) for n, text in enumerate(texts)]):
+        assert isinstance(result, Result), result
+        check_offsets(texts[int(name)], result)
