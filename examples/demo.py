@@ -8,7 +8,7 @@ from rich.console import Console
 
 from khulasa import Article, AsyncClient
 from khulasa.show import show_provenance, show_result
-from khulasa.up import Services
+from khulasa.up import CannotStart, Services
 
 ARTICLE = Path(__file__).parents[1] / "tests" / "articles" / "flood.txt"
 
@@ -26,4 +26,7 @@ async def main(name: str, article: Article) -> None:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else ARTICLE
-    asyncio.run(main(path.name, Article(text=path.read_text(encoding="utf-8"))))
+    try:
+        asyncio.run(main(path.name, Article(text=path.read_text(encoding="utf-8"))))
+    except CannotStart as error:
+        sys.exit(f"The demo cannot run: {error}")

@@ -42,9 +42,9 @@ async def main(settings: GatewaySettings) -> None:
         extractor = HtmlExtractor()
         parts.push_async_callback(extractor.close)
         pipeline = Pipeline(
-            downstream,
-            cache,
-            extractor,
+            downstream=downstream,
+            cache=cache,
+            extractor=extractor,
             lifetimes=Lifetimes(settings.cache_days * DAY_S, settings.flagged_cache_days * DAY_S),
             html_timeout_s=settings.html_timeout_s,
             max_article_s=settings.max_call_s,

@@ -102,8 +102,12 @@ class Downstream:
 
     async def ask_ranking(self) -> str:
         """Ask the summarizer for its version. Raises Refusal (SUMMARIZER_UNAVAILABLE)."""
-        request = summarizer_pb2.SummarizeRequest()
-        response = await _call(self._summarizer.Summarize, request, Reason.SUMMARIZER_UNAVAILABLE, at_most_s=DESCRIBE_S)
+        response = await _call(
+            self._summarizer.DescribeRanking,
+            summarizer_pb2.DescribeRankingRequest(),
+            Reason.SUMMARIZER_UNAVAILABLE,
+            at_most_s=DESCRIBE_S,
+        )
         self._ranking = response.version
         return self._ranking
 

@@ -8,7 +8,7 @@ It yields the events of `StreamArticle`; one answer for one article is those eve
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -41,36 +41,27 @@ class Lifetimes:
     flagged_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """Takes articles to their answers. One for the process."""
 
-    def __init__(
-        self,
-        downstream: Downstream,
-        cache: Cache,
-        extractor: HtmlExtractor,
-        *,
-        lifetimes: Lifetimes,
-        html_timeout_s: float,
-        max_article_s: float,
-    ) -> None:
-        self._downstream = downstream
-        self._cache = cache
-        self._extractor = extractor
-        self._lifetimes = lifetimes
-        self._html_timeout_s = html_timeout_s
-        self._max_article_s = max_article_s
-        self._flights: SingleFlight[Event] = SingleFlight()
+    downstream: Downstream
+    cache: Cache
+    extractor: HtmlExtractor
+    lifetimes: Lifetimes
+    html_timeout_s: float
+    max_article_s: float
+    flights: SingleFlight[Event] = field(default_factory=SingleFlight)
 
     async def process(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> AsyncIterator[Event]:
         """Yield the events of a validated article. Equal articles under way at the same time share the work.
 
         Raises Refusal; MODEL_CHANGED never leaves here.
         """
-        model, ranking = await self._downstream.model(), await self._downstream.ranking()
+        model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
         run = _Run(self, article, options, key, model)
-        async for event in self._flights.run((key, options.bypass_cache), run.events):
+        async for event in self.flights.run((key, options.bypass_cache), run.events):
             yield event
 
 
@@ -86,8 +77,8 @@ class _Run:
         model: ModelIdentity,
     ) -> None:
         self._pipeline = pipeline
-        self._cache = pipeline._cache
-        self._downstream = pipeline._downstream
+        self._cache = pipeline.cache
+        self._downstream = pipeline.downstream
         self._article = article
         self._options = options
         self._key = key
@@ -99,7 +90,7 @@ class _Run:
 
     async def events(self) -> AsyncIterator[Event]:
         # Shared by callers with deadlines of their own: each leaves at its own, and the last one's leaving cancels us.
-        deadline.start(self._pipeline._max_article_s)
+        deadline.start(self._pipeline.max_article_s)
         kept = await self._kept_answer()
         if kept:
             for event in replay(kept):
@@ -172,8 +163,8 @@ class _Run:
 
     async def _extract(self) -> article_pb2.ExtractedText:
         try:
-            extracted = await self._pipeline._extractor.extract(
-                self._article.html, timeout_s=min(self._pipeline._html_timeout_s, deadline.remaining_s())
+            extracted = await self._pipeline.extractor.extract(
+                self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
             )
         except NoArticleInHtml:
             raise Refusal(
@@ -298,7 +289,7 @@ class _Run:
         return provenance
 
     def _lifetime(self, flagged: bool) -> float:
-        lifetimes = self._pipeline._lifetimes
+        lifetimes = self._pipeline.lifetimes
         return lifetimes.flagged_s if flagged else lifetimes.sound_s
 
 

@@ -55,18 +55,22 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         places = asyncio.Semaphore(ARTICLES_AT_ONCE)
         asked = answered = failed = 0
         end_of_requests = False
+        unreadable: Refusal | None = None
 
         async with asyncio.TaskGroup() as tasks:
 
             async def read() -> None:
-                nonlocal asked, end_of_requests
+                nonlocal asked, end_of_requests, unreadable
                 seen: set[str] = set()
                 await places.acquire()
-                async for request in requests:
-                    asked += 1
-                    tasks.create_task(self._answer_one(request, _refused_id(request.id, seen), answers))
-                    seen.add(request.id)
-                    await places.acquire()  # read on only when there is room for one more
+                try:
+                    async for request in requests:
+                        asked += 1
+                        tasks.create_task(self._answer_one(request, _refused_id(request.id, seen), answers))
+                        seen.add(request.id)
+                        await places.acquire()  # read on only when there is room for one more
+                except Refusal as refusal:
+                    unreadable = refusal  # it has no id to answer to, so it ends the call, after what came before it
                 end_of_requests = True
                 places.release()
                 answers.put_nowait(_END)
@@ -82,6 +86,8 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
                 places.release()  # only now: a client that reads slowly holds the next articles back
             await reader
         call_fields(articles=asked, failed=failed)
+        if unreadable:
+            raise unreadable
 
     async def DescribeGateway(
         self, request: gateway_pb2.DescribeGatewayRequest, context: Context

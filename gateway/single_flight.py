@@ -20,13 +20,18 @@ class SingleFlight(Generic[Event]):
         """Yield the events of `work`, or of the same work if it is under way for somebody else."""
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = _Flight(work, on_end=lambda: self._flights.pop(key, None))
+            flight = self._flights[key] = _Flight(work, on_end=lambda ended: self._forget(key, ended))
         async for event in flight.events():
             yield event
 
+    def _forget(self, key: Hashable, ended: "_Flight[Event]") -> None:
+        # Work that was cancelled ends a moment later, when a new caller may have begun the same anew.
+        if self._flights.get(key) is ended:
+            del self._flights[key]
+
 
 class _Flight(Generic[Event]):
-    def __init__(self, work: Callable[[], AsyncIterator[Event]], *, on_end: Callable[[], object]) -> None:
+    def __init__(self, work: Callable[[], AsyncIterator[Event]], *, on_end: "Callable[[_Flight[Event]], None]") -> None:
         self._events: list[Event] = []
         self._error: BaseException | None = None
         self._ended = False
@@ -51,7 +56,7 @@ class _Flight(Generic[Event]):
         finally:
             self._callers -= 1
             if not self._callers and not self._ended:
-                self._on_end()  # at once, so that nobody joins work that is being cancelled
+                self._on_end(self)  # at once, so that nobody joins work that is being cancelled
                 self._task.cancel()
 
     async def _collect(self, work: Callable[[], AsyncIterator[Event]]) -> None:
@@ -63,7 +68,7 @@ class _Flight(Generic[Event]):
             self._error = error
         finally:
             self._ended = True
-            self._on_end()
+            self._on_end(self)
             self._announce()
 
     def _announce(self) -> None:

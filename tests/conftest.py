@@ -225,7 +225,12 @@ async def start_stack(model_folder: Path, redis_url: str, parts: AsyncExitStack,
     extractor = HtmlExtractor()
     parts.push_async_callback(extractor.close)
     pipeline = Pipeline(
-        downstream, cache, extractor, lifetimes=Lifetimes(3600, 60), html_timeout_s=10, max_article_s=60
+        downstream=downstream,
+        cache=cache,
+        extractor=extractor,
+        lifetimes=Lifetimes(3600, 60),
+        html_timeout_s=10,
+        max_article_s=60,
     )
     gateway = GatewayService(pipeline, downstream, cache, cache_name="test", max_article_s=60)
     await start_server(

@@ -40,6 +40,11 @@ class SummarizerStub:
                 request_serializer=khulasa_dot_v1_dot_summarizer__pb2.SummarizeRequest.SerializeToString,
                 response_deserializer=khulasa_dot_v1_dot_summarizer__pb2.SummarizeResponse.FromString,
                 _registered_method=True)
+        self.DescribeRanking = channel.unary_unary(
+                '/khulasa.v1.Summarizer/DescribeRanking',
+                request_serializer=khulasa_dot_v1_dot_summarizer__pb2.DescribeRankingRequest.SerializeToString,
+                response_deserializer=khulasa_dot_v1_dot_summarizer__pb2.DescribeRankingResponse.FromString,
+                _registered_method=True)
 
 
 class SummarizerServicer:
@@ -54,6 +59,13 @@ class SummarizerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeRanking(self, request, context):
+        """The ranking that is used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SummarizerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +73,11 @@ def add_SummarizerServicer_to_server(servicer, server):
                     servicer.Summarize,
                     request_deserializer=khulasa_dot_v1_dot_summarizer__pb2.SummarizeRequest.FromString,
                     response_serializer=khulasa_dot_v1_dot_summarizer__pb2.SummarizeResponse.SerializeToString,
+            ),
+            'DescribeRanking': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeRanking,
+                    request_deserializer=khulasa_dot_v1_dot_summarizer__pb2.DescribeRankingRequest.FromString,
+                    response_serializer=khulasa_dot_v1_dot_summarizer__pb2.DescribeRankingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +108,33 @@ class Summarizer:
             '/khulasa.v1.Summarizer/Summarize',
             khulasa_dot_v1_dot_summarizer__pb2.SummarizeRequest.SerializeToString,
             khulasa_dot_v1_dot_summarizer__pb2.SummarizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeRanking(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/khulasa.v1.Summarizer/DescribeRanking',
+            khulasa_dot_v1_dot_summarizer__pb2.DescribeRankingRequest.SerializeToString,
+            khulasa_dot_v1_dot_summarizer__pb2.DescribeRankingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class SummarizerStub:
     """Ranks the sentences and chooses within the budget.
       INVALID_ARGUMENT  TOO_MANY_SENTENCES, SENTENCES_TOO_LONG, BUDGET_OUT_OF_RANGE, UNKNOWN_LANGUAGE
     """
+    DescribeRanking: _grpc.UnaryUnaryMultiCallable[_summarizer_pb2.DescribeRankingRequest, _summarizer_pb2.DescribeRankingResponse]
+    """The ranking that is used."""
 
 @_typing.type_check_only
 class SummarizerAsyncStub(SummarizerStub):
@@ -47,6 +49,8 @@ class SummarizerAsyncStub(SummarizerStub):
     """Ranks the sentences and chooses within the budget.
       INVALID_ARGUMENT  TOO_MANY_SENTENCES, SENTENCES_TOO_LONG, BUDGET_OUT_OF_RANGE, UNKNOWN_LANGUAGE
     """
+    DescribeRanking: _aio.UnaryUnaryMultiCallable[_summarizer_pb2.DescribeRankingRequest, _summarizer_pb2.DescribeRankingResponse]  # type: ignore[assignment]
+    """The ranking that is used."""
 
 class SummarizerServicer(metaclass=_abc_1.ABCMeta):
     """Chooses the sentences that say most."""
@@ -60,5 +64,13 @@ class SummarizerServicer(metaclass=_abc_1.ABCMeta):
         """Ranks the sentences and chooses within the budget.
           INVALID_ARGUMENT  TOO_MANY_SENTENCES, SENTENCES_TOO_LONG, BUDGET_OUT_OF_RANGE, UNKNOWN_LANGUAGE
         """
+
+    @_abc_1.abstractmethod
+    def DescribeRanking(
+        self,
+        request: _summarizer_pb2.DescribeRankingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_summarizer_pb2.DescribeRankingResponse, _abc.Awaitable[_summarizer_pb2.DescribeRankingResponse]]:
+        """The ranking that is used."""
 
 def add_SummarizerServicer_to_server(servicer: SummarizerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

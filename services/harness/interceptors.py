@@ -8,6 +8,7 @@ Health and reflection are left alone: probes would drown the log.
 """
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -109,7 +110,9 @@ async def _measured(method: str) -> AsyncIterator[None]:
         metrics.CALLS_IN_PROGRESS.labels(short).dec()
         metrics.CALLS.labels(short, code.name).inc()
         metrics.CALL_SECONDS.labels(short).observe(spent_s)
-        log.info("call", method=short, code=code.name, ms=round(spent_s * 1000), **fields)
+        # Processes ask each other what they run every few seconds: worth a line only if it fails.
+        level = logging.DEBUG if short.startswith("Describe") and code is grpc.StatusCode.OK else logging.INFO
+        log.log(level, "call", method=short, code=code.name, ms=round(spent_s * 1000), **fields)
 
 
 @asynccontextmanager

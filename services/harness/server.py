@@ -91,7 +91,11 @@ async def serve(settings: ServerSettings, service: Service) -> None:
     if settings.metrics_address:
         host, _, port = settings.metrics_address.rpartition(":")
         prometheus_client.start_http_server(int(port), host)
-    await server.start()
+    try:
+        await server.start()
+    except RuntimeError as error:  # gRPC's way to say that the port is taken
+        log.error("cannot start", why=str(error), address=settings.address)
+        raise SystemExit(1) from None
     warming = asyncio.create_task(server.warm_up())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({warming, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -55,6 +55,11 @@ class SummarizerService(summarizer_pb2_grpc.SummarizerServicer):
             version=VERSION,
         )
 
+    async def DescribeRanking(
+        self, request: summarizer_pb2.DescribeRankingRequest, context: Context
+    ) -> summarizer_pb2.DescribeRankingResponse:
+        return summarizer_pb2.DescribeRankingResponse(version=VERSION)
+
 
 def _check_size(request: summarizer_pb2.SummarizeRequest) -> None:
     if len(request.sentences) > MAX_SENTENCES:

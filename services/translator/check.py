@@ -167,7 +167,7 @@ CHECKS: tuple[Callable[[Checkable, Thresholds], Iterator[Doubt]], ...] = (
 )
 
 _ARABIC_WORD = re.compile(r"[\u0620-\u06d3\u06d5-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]+")
-_LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z'-]+")
+_LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*[A-Za-z]")
 _LINK = re.compile(
     r"https?://\S+|www\.\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.[\w.-]+|[@#][A-Za-z_]\w*"
     r"|(?<![\w.-])[\w-]{1,64}(?:\.[\w-]{1,64}){0,4}\.(?:com|net|org|info|gov|edu|io|tv)\b(?:/\S*)?",

@@ -1,0 +1,76 @@
+"""Equal work at the same moment is done once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.single_flight import SingleFlight
+
+
+class Work:
+    """Yields 0, 1, 2 when it may; counts how often it was begun and cancelled."""
+
+    def __init__(self) -> None:
+        self.begun = self.cancelled = 0
+        self.may_go_on = asyncio.Event()
+
+    async def __call__(self) -> AsyncIterator[int]:
+        self.begun += 1
+        try:
+            yield 0
+            await self.may_go_on.wait()
+            yield 1
+            yield 2
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+async def collect(flights: SingleFlight[int], work: Work) -> list[int]:
+    return [event async for event in flights.run("key", work)]
+
+
+async def test_a_late_caller_gets_all_events() -> None:
+    """Whoever joins in the middle hears the story from its start."""
+    flights, work = SingleFlight[int](), Work()
+    first = asyncio.create_task(collect(flights, work))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(collect(flights, work))
+    await asyncio.sleep(0.01)
+    work.may_go_on.set()
+    assert await first == await second == [0, 1, 2]
+    assert work.begun == 1
+
+
+async def test_the_work_ends_with_its_last_caller() -> None:
+    """With nobody left it is cancelled; who comes at that moment has it begun anew, for all who follow."""
+    flights, work = SingleFlight[int](), Work()
+    leaving = asyncio.create_task(collect(flights, work))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    following = [asyncio.create_task(collect(flights, work)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    following.append(asyncio.create_task(collect(flights, work)))
+    await asyncio.sleep(0.01)
+    work.may_go_on.set()
+    assert await asyncio.gather(*following) == [[0, 1, 2]] * 3
+    assert (work.begun, work.cancelled) == (2, 1)
+
+
+async def test_an_error_reaches_every_caller() -> None:
+    """What went wrong went wrong for all of them, and the next caller tries anew."""
+
+    async def fail() -> AsyncIterator[int]:
+        yield 0
+        await asyncio.sleep(0.01)
+        raise RuntimeError("broken")
+
+    flights = SingleFlight[int]()
+    callers = [asyncio.create_task(anext(aiter(flights.run("key", fail)))) for _ in range(2)]
+    assert await asyncio.gather(*callers) == [0, 0]
+    with pytest.raises(RuntimeError, match="broken"):
+        async for _ in flights.run("key", fail):
+            pass
