@@ -117,7 +117,7 @@ def length_ratio(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]
 
 def numbers(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     source, translation = _numbers(sentence.source), _numbers(sentence.translation)
-    expected = _numbers(_LIST_MARKER.sub("", sentence.source))
+    expected = _numbers(_LIST_MARKER.sub("", sentence.source), scaled=True)
     known = frozenset().union(*source.values())
     written = _spelled_numbers(sentence.translation).union(*translation.values())
     lost = [n for n, readings in expected.items() if readings.isdisjoint(written) and not _is_month_date(n, sentence)]
@@ -194,9 +194,9 @@ _SMALL_SCALES = {"dozen": 12, "hundred": 100, "hundredth": 100}
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SCALE_AFTER_DIGITS = {
     **_SCALES,
-    **dict.fromkeys(("ألف", "الف", "آلاف"), 10**3),
-    **dict.fromkeys(("مليون", "ملايين"), 10**6),
-    **dict.fromkeys(("مليار", "مليارات", "بليون"), 10**9),
+    **dict.fromkeys(("ألف", "ألفا", "الف", "آلاف", "k"), 10**3),
+    **dict.fromkeys(("مليون", "مليونا", "ملايين", "m", "mn"), 10**6),
+    **dict.fromkeys(("مليار", "مليارا", "مليارات", "بليون", "bn"), 10**9),
     **dict.fromkeys(("تريليون", "تريليونات"), 10**12),
     **dict.fromkeys(("hundred", "مئة", "مائة"), 100),
 }
@@ -238,21 +238,24 @@ def _longest_run(words: list[str], size: int) -> tuple[str, int]:
     return best
 
 
-def _numbers(text: str) -> dict[str, frozenset[str]]:
+def _numbers(text: str, *, scaled: bool = False) -> dict[str, frozenset[str]]:
     """Return each number in digits, without the marks between thousands, with all that it may be written as.
 
-    "2.5 مليون" may be "2.5" and "2500000", "14:30" also "2:30", "15:00" also "3".
+    "2.5 مليون" may be "2.5" and "2500000", but only the latter if `scaled`: a thousand that became a million is wrong.
+    "14:30" is also "2:30", "15:00" also "3".
     """
-    return {_plain(match.group()): frozenset(_readings(text, match)) for match in _NUMBER.finditer(text)}
+    return {_plain(match.group()): frozenset(_readings(text, match, scaled)) for match in _NUMBER.finditer(text)}
 
 
-def _readings(text: str, match: re.Match[str]) -> Iterator[str]:
+def _readings(text: str, match: re.Match[str], scaled: bool) -> Iterator[str]:
     plain = _plain(match.group())
-    yield plain
     if _DECIMAL.fullmatch(plain):
         word = _NEXT_WORD.match(text, match.end())
         if word and (scale := _SCALE_AFTER_DIGITS.get(word[1].lower())):
             yield _written(Decimal(plain) * scale)
+            if scaled:
+                return
+    yield plain
     if clock := _CLOCK.fullmatch(match.group()):
         for hour in (int(clock[1]), int(clock[1]) % 12 or 12):
             yield f"{hour}:{clock[2]}"

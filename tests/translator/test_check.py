@@ -57,6 +57,8 @@ def test_a_good_translation_has_no_flag(source: str, translation: str) -> None:
     [
         ("في 12 مقاطعة مع 400-600 ناشط", "in 12 provinces with 400,000 activists", Reason.NUMBER_MISMATCH),
         ("قتل 7 أشخاص", "Several people were killed", Reason.NUMBER_MISMATCH),
+        ("غادر 12 ألف شخص", "12 million people left", Reason.NUMBER_MISMATCH),
+        ("غادر 12 ألف شخص", "12 people left", Reason.NUMBER_MISMATCH),
         ("وقع الحادث يوم الأحد", "It happened on Sunday, 1987", Reason.NUMBER_MISMATCH),
         ("قال الوزير إن الخطة جاهزة", "The minister said the plan plan plan plan is ready", Reason.REPETITION),
         ("قال الوزير إن الخطة جاهزة", "I am sorry, I am sorry, I am sorry, I am sorry", Reason.REPETITION),
