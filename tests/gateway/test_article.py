@@ -367,3 +367,16 @@ async def test_real_articles_come_back_whole(client: AsyncClient) -> None:
     async for name, result in client.process_many([(str(n), Article(text=text)) for n, text in enumerate(texts)]):
         assert isinstance(result, Result), result
         check_offsets(texts[int(name)], result)
+
+
+async def test_a_translator_that_stops_during_a_request_is_a_typed_error(stack: Stack, flood: str) -> None:
+    """The caller is told that the translator is away; nothing hangs."""
+    stack.engine.released.clear()
+    async with AsyncClient(stack.addresses["gateway"], timeout_s=3) as client:
+        call = asyncio.create_task(client.process(Article(text=flood)))
+        await asyncio.sleep(0.3)
+        await stack.servers["translator"].drain()
+        stack.engine.released.set()
+        with pytest.raises(Unavailable) as away:
+            await call
+    assert away.value.reason == "TRANSLATOR_UNAVAILABLE"
