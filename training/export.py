@@ -183,14 +183,15 @@ def load_model(checkpoint: Path, vocabulary: list[str]) -> tuple[Model, dict]:
 @torch.no_grad()
 def greedy(model: Model, source: list[int], *, newline: int, limit: int) -> list[int]:
     """Decode one sentence the slow and simple way, for `check`. Ids 1 and 2 are `<eos>` and `<bos>`."""
+    memory = memory_sentences = None
+    prompt = [2, *source, newline]
     if model.shape.encoder_layers:
-        mask = torch.ones(1, len(source) + 1, dtype=torch.bool)
-        memory, prompt = model.encode(torch.tensor([[2, *source]]), mask), [2]
-    else:
-        mask, memory, prompt = None, None, [2, *source, newline]
+        memory_sentences = torch.ones(1, len(source) + 1, dtype=torch.long)
+        memory, prompt = model.encode(torch.tensor([[2, *source]]), memory_sentences), [2]
     written: list[int] = []
     while len(written) < limit:
-        hidden = model.decode(torch.tensor([prompt + written]), memory, mask)
+        target = torch.tensor([prompt + written])
+        hidden = model.decode(target, torch.ones_like(target), memory, memory_sentences)
         token = int(model.logits(hidden[0, -1]).argmax())
         if token == 1:
             break

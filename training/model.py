@@ -81,10 +81,19 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return (x * cosine + torch.cat([-second, first], dim=-1) * sine).to(x.dtype)
 
 
-def rotary(length: int, period: float) -> tuple[Tensor, Tensor]:
+def rotary(positions: Tensor, period: float) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines, each batch × 1 × length × head, for positions of batch × length."""
     frequencies = period ** (-torch.arange(0, HEAD, 2) / HEAD)
-    angles = torch.outer(torch.arange(length), frequencies).repeat(1, 2)
+    angles = (positions[..., None] * frequencies).repeat(1, 1, 2).unsqueeze(1)
     return angles.cos(), angles.sin()
+
+
+def positions_in_sentence(sentences: Tensor) -> Tensor:
+    """Count from zero within each run of equal numbers of a batch × length tensor."""
+    index = torch.arange(sentences.shape[1]).expand_as(sentences)
+    starts = torch.ones_like(sentences, dtype=torch.bool)
+    starts[:, 1:] = sentences[:, 1:] != sentences[:, :-1]
+    return index - torch.where(starts, index, 0).cummax(dim=1).values
 
 
 class FeedForward(nn.Module):
@@ -114,7 +123,12 @@ class Layer(nn.Module):
 
 
 class Model(nn.Module):
-    """Sentences of ids in, hidden states of the target positions out; `logits` makes tokens of those that matter."""
+    """Rows of ids in, hidden states of the target positions out; `logits` makes tokens of those that matter.
+
+    A row holds several sentences, so that little of it is padding: beside the ids go `sentences`, the number of the
+    sentence that each position belongs to, 0 at padding. No sentence sees another; a target sees the source of its
+    number.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -128,27 +142,32 @@ class Model(nn.Module):
     def embed(self, ids: Tensor) -> Tensor:
         return self.embed_tokens(ids) * WIDTH**0.5
 
-    def encode(self, source: Tensor, source_mask: Tensor) -> Tensor:
-        """`source_mask` is true at tokens and false at padding."""
+    def encode(self, source: Tensor, sentences: Tensor) -> Tensor:
         if self.encoder_norm is None:
             raise TypeError("A decoder-only model has no encoder.")
-        mask = source_mask[:, None, None, :].expand(-1, 1, source.shape[1], -1)
-        return self.encoder_norm(self._run(self.encoder, self.shape.encoder_layers, self.embed(source), mask, None))
+        mask = sentences[:, None, :, None] == sentences[:, None, None, :]
+        layers, origins = self.encoder, self.shape.encoder_layers
+        return self.encoder_norm(self._run(layers, origins, self.embed(source), sentences, mask, None))
 
-    def decode(self, target: Tensor, memory: Tensor | None = None, source_mask: Tensor | None = None) -> Tensor:
-        """Padding of `target` is at its end, where a causal mask hides it from every token."""
-        length = target.shape[1]
-        mask = torch.ones(length, length, dtype=torch.bool).tril().expand(target.shape[0], 1, -1, -1)
-        if source_mask is not None:
-            mask = torch.cat([mask, source_mask[:, None, None, :].expand(-1, 1, length, -1)], dim=-1)
-        return self.norm(self._run(self.decoder, self.shape.decoder_layers, self.embed(target), mask, memory))
+    def decode(
+        self, target: Tensor, sentences: Tensor, memory: Tensor | None = None, memory_sentences: Tensor | None = None
+    ) -> Tensor:
+        own = sentences[:, None, :, None]
+        mask = (own == sentences[:, None, None, :]).tril()
+        if memory_sentences is not None:
+            mask = torch.cat([mask, own == memory_sentences[:, None, None, :]], dim=-1)
+        layers, origins = self.decoder, self.shape.decoder_layers
+        return self.norm(self._run(layers, origins, self.embed(target), sentences, mask, memory))
 
     def logits(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.embed_tokens.weight)
 
     @staticmethod
-    def _run(layers: nn.ModuleList, origins: Sequence[int], x: Tensor, mask: Tensor, memory: Tensor | None) -> Tensor:
-        positions = {period: rotary(x.shape[1], period) for period in (GLOBAL_PERIOD, LOCAL_PERIOD)}
+    def _run(
+        layers: nn.ModuleList, origins: Sequence[int], x: Tensor, sentences: Tensor, mask: Tensor, memory: Tensor | None
+    ) -> Tensor:
+        places = positions_in_sentence(sentences)
+        positions = {period: rotary(places, period) for period in (GLOBAL_PERIOD, LOCAL_PERIOD)}
         for layer, origin in zip(layers, origins, strict=True):
             x = layer(x, *positions[rotary_period(origin)], mask, memory)
         return x

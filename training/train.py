@@ -12,9 +12,10 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import sentencepiece
 import torch
@@ -29,15 +30,44 @@ from training.model import Layer, Model, Shape, from_teacher
 PAD, EOS, BOS = 0, 1, 2
 """Ids of the first tokens of `vocabulary.json`, the same as in the teacher."""
 TokenPair = tuple[list[int], list[int]]
+_OPEN_ROWS = 64
+"""With this many rows to choose from, about one token in twenty is padding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded ids; `labels` are the target shifted by one, with PAD where nothing is to be learnt."""
+    """Rows of several pairs each, rows × tokens; which sentence a token is of, as `Model` wants it; PAD elsewhere."""
 
     source: Tensor
+    source_sentences: Tensor
     target: Tensor
+    target_sentences: Tensor
     labels: Tensor
+    """The target shifted by one, with PAD where nothing is to be learnt."""
+
+
+class Framed(NamedTuple):
+    """A pair as the model sees it: the marks around it are in place, and the labels say what follows each token."""
+
+    source: list[int]
+    target: list[int]
+    labels: list[int]
+
+
+Prompt = Callable[[list[int], list[int]], Framed]
+
+
+def frame_encoder_decoder(source: list[int], target: list[int]) -> Framed:
+    return Framed([BOS, *source], [BOS, *target], [*target, EOS])
+
+
+def frame_decoder_only(newline: int) -> Prompt:
+    """Return a framing that puts the source before the target; nothing is learnt from it."""
+
+    def frame(source: list[int], target: list[int]) -> Framed:
+        return Framed([], [BOS, *source, newline, *target], [PAD] * (len(source) + 1) + [*target, EOS])
+
+    return frame
 
 
 def read_pairs(prepared: Path, vocabulary: list[str]) -> list[TokenPair]:
@@ -55,74 +85,69 @@ def read_pairs(prepared: Path, vocabulary: list[str]) -> list[TokenPair]:
 
 
 class Batches:
-    """Endless batches in fixed shapes, in an order that follows from the seed: a resumed run sees what is next."""
+    """Endless batches of one fixed size, in an order that follows from the seed: a resumed run sees what is next."""
 
     def __init__(
-        self, pairs: list[TokenPair], shapes: list[tuple[int, int, int]], *, kind: str, newline: int, seed: int
+        self, pairs: list[TokenPair], *, rows: int, source_size: int, target_size: int, prompt: Prompt, seed: int
     ) -> None:
-        self._shapes, self._kind, self._newline, self._seed = shapes, kind, newline, seed
-        self._buckets: list[list[TokenPair]] = [[] for _ in shapes]
-        self.dropped = 0
-        for source, target in pairs:
-            fitting = (
-                index
-                for index, (_, source_size, target_size) in enumerate(shapes)
-                if len(source) < source_size and len(target) < target_size
-            )
-            index = next(fitting, None)
-            if index is None:
-                self.dropped += 1
-            else:
-                self._buckets[index].append((source, target))
+        self._rows, self._source_size, self._target_size, self._seed = rows, source_size, target_size, seed
+        framed = [prompt(source, target) for source, target in pairs]
+        self._pairs = [pair for pair in framed if len(pair.source) <= source_size and len(pair.target) <= target_size]
+        self.dropped = len(pairs) - len(self._pairs)
 
     def from_number(self, first: int) -> Iterator[Batch]:
         number, epoch = 0, 0
         while True:
             plan = self._plan(epoch)
-            for shape, pairs in plan[max(0, first - number) :]:
-                yield self._pad(shape, pairs)
+            for rows in plan[max(0, first - number) :]:
+                yield self._fill(rows)
             number, epoch = number + len(plan), epoch + 1
 
-    def _plan(self, epoch: int) -> list[tuple[tuple[int, int, int], list[TokenPair]]]:
+    def _plan(self, epoch: int) -> list[list[list[Framed]]]:
+        """Put each pair into the first of a few open rows where it fits; rows are full to about 95 %."""
         order = random.Random(f"{self._seed} {epoch}")
-        plan = []
-        for shape, bucket in zip(self._shapes, self._buckets, strict=True):
-            shuffled = order.sample(bucket, len(bucket))
-            # The last few pairs that would not fill a batch wait for another epoch's shuffle.
-            plan += [
-                (shape, shuffled[start : start + shape[0]])
-                for start in range(0, len(shuffled) - shape[0] + 1, shape[0])
-            ]
-        order.shuffle(plan)
-        return plan
+        done: list[list[Framed]] = []
+        still_open: deque[tuple[list[Framed], list[int]]] = deque()  # each with the room left on its two sides
+        for pair in order.sample(self._pairs, len(self._pairs)):
+            size = (len(pair.source), len(pair.target))
+            fitting = (it for it in still_open if size[0] <= it[1][0] and size[1] <= it[1][1])
+            row, room = next(fitting, ([], [self._source_size, self._target_size]))
+            if not row:
+                if len(still_open) == _OPEN_ROWS:
+                    done.append(still_open.popleft()[0])
+                still_open.append((row, room))
+            row.append(pair)
+            room[0] -= size[0]
+            room[1] -= size[1]
+        # Rows still open, and the last ones that fill no batch, wait for another epoch's shuffle.
+        order.shuffle(done)
+        return [done[start : start + self._rows] for start in range(0, len(done) - self._rows + 1, self._rows)]
 
-    def _pad(self, shape: tuple[int, int, int], pairs: list[TokenPair]) -> Batch:
-        size, source_size, target_size = shape
-        source = torch.full((size, source_size), PAD)
-        if self._kind == "decoder-only":
-            target_size += source_size
-        target, labels = torch.full((size, target_size), PAD), torch.full((size, target_size), PAD)
-        for row, (arabic, english) in enumerate(pairs):
-            prompt = [BOS]
-            if self._kind == "decoder-only":
-                prompt = [BOS, *arabic, self._newline]
-            else:
-                source[row, : len(arabic) + 1] = torch.tensor([BOS, *arabic])
-            end = len(prompt) + len(english)
-            target[row, :end] = torch.tensor(prompt + english)
-            labels[row, len(prompt) - 1 : end] = torch.tensor([*english, EOS])
-        return Batch(source, target, labels)
+    def _fill(self, rows: list[list[Framed]]) -> Batch:
+        source, source_sentences = (torch.full((len(rows), self._source_size), PAD) for _ in range(2))
+        target, target_sentences, labels = (torch.full((len(rows), self._target_size), PAD) for _ in range(3))
+        for index, row in enumerate(rows):
+            start = [0, 0]
+            for number, pair in enumerate(row, 1):
+                end = [start[0] + len(pair.source), start[1] + len(pair.target)]
+                source[index, start[0] : end[0]] = torch.tensor(pair.source)
+                source_sentences[index, start[0] : end[0]] = number
+                target[index, start[1] : end[1]] = torch.tensor(pair.target)
+                target_sentences[index, start[1] : end[1]] = number
+                labels[index, start[1] : end[1]] = torch.tensor(pair.labels)
+                start = end
+        return Batch(source, source_sentences, target, target_sentences, labels)
 
 
 def loss_of(model: Model, batch: Batch) -> Tensor:
     """Mean cross-entropy of the target tokens."""
     with torch.autocast("cpu", torch.bfloat16):
+        memory, memory_sentences = None, None
         if model.shape.encoder_layers:
-            source_mask = batch.source != PAD
-            hidden = model.decode(batch.target, model.encode(batch.source, source_mask), source_mask)
-        else:
-            hidden = model.decode(batch.target)
-        # 28,000 logits for each padding position would cost more than the layers.
+            memory_sentences = batch.source_sentences
+            memory = model.encode(batch.source, memory_sentences)
+        hidden = model.decode(batch.target, batch.target_sentences, memory, memory_sentences)
+        # 28,000 logits for each position without a label would cost more than the layers.
         wanted = batch.labels != PAD
         logits = model.logits(hidden[wanted])
     return functional.cross_entropy(logits.float(), batch.labels[wanted])
@@ -192,12 +217,17 @@ class Run:
         self.log(bleu=scores["bleu"], chrf=scores["chrf"], sample=translations[0])
 
     def train(self) -> None:
-        shapes = [tuple(shape) for shape in self.config["shapes"]]
         pairs = read_pairs(self.prepared, self.vocabulary)
+        has_encoder = bool(self.model.shape.encoder_layers)
         batches = Batches(
-            pairs, shapes, kind=self.model.shape.kind, newline=self.vocabulary.index("\n"), seed=self.config["seed"]
+            pairs,
+            rows=self.config["rows"],
+            source_size=self.config["row_tokens"] if has_encoder else 0,
+            target_size=self.config["row_tokens"],
+            prompt=frame_encoder_decoder if has_encoder else frame_decoder_only(self.vocabulary.index("\n")),
+            seed=self.config["seed"],
         )
-        print(f"{len(pairs)} weighted pairs, {batches.dropped} longer than every shape", flush=True)
+        print(f"{len(pairs)} weighted pairs, {batches.dropped} longer than a row", flush=True)
         budget = self.config["minutes"] * 60
         saved_at = probed_at = self.seconds
         losses: deque[float] = deque(maxlen=100)
@@ -207,7 +237,7 @@ class Run:
                 break
             started = time.monotonic()
             rate = self.config["learning_rate"] * min(1, (self.step + 1) / self.config["warmup_steps"])
-            rate *= 1 - self.seconds / budget
+            rate *= min(1, (1 - self.seconds / budget) / self.config["decay_share"])
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             loss = loss_of(self.model, batch)
@@ -218,12 +248,12 @@ class Run:
             self.step += 1
             self.seconds += time.monotonic() - started
             losses.append(loss.item())
-            tokens += batch.target.numel() + (batch.source.numel() if self.model.shape.encoder_layers else 0)
+            tokens += int((batch.target != PAD).sum() + (batch.source != PAD).sum())
             if self.step % 10 == 0:
                 self.log(
                     loss=round(sum(losses) / len(losses), 4),
                     lr=round(rate, 7),
-                    padded_tokens_per_s=round(tokens / (self.seconds - tokens_since)),
+                    tokens_per_s=round(tokens / (self.seconds - tokens_since)),
                     eta_minutes=round((budget - self.seconds) / 60, 1),
                 )
                 tokens, tokens_since = 0, self.seconds
