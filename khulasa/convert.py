@@ -88,6 +88,7 @@ def _paragraph(paragraph: article_pb2.Paragraph) -> types.Paragraph:
                 translation=sentence.translation,
                 span=_span(sentence.span),
                 log_probability=sentence.log_probability,
+                confidence=sentence.confidence if sentence.HasField("confidence") else None,
                 flags=_flags(sentence.flags),
             )
             for sentence in paragraph.sentences

@@ -22,6 +22,7 @@ class FlagReason(IntEnum):
     NOT_ARABIC = 11
     FRAGMENT = 12
     BOILERPLATE_SKIPPED = 13
+    UNRELATED = 14
 
 
 class ParagraphKind(IntEnum):
@@ -105,6 +106,8 @@ class Sentence:
     translation: str
     span: Span
     log_probability: float
+    confidence: float | None
+    """Probability that a reader gets the sense; None for what was not translated, or by a model without calibration."""
     flags: tuple[Flag, ...]
 
 

@@ -21,6 +21,7 @@ import yaml
 from ctranslate2.specs import attention_spec, common_spec, transformer_spec
 from torch import nn
 
+from services.translator import adequacy
 from training.model import EPSILON, HEAD, HEADS, WIDTH, Layer, Model, Norm, Shape, rotary_period
 
 BOS, EOS, UNK = "<bos>", "<eos>", "<unk>"
@@ -125,8 +126,9 @@ def write_folder(
     max_source_tokens: int,
     quantization: str = "int8",
     name: str = "unnamed",
+    lexicon: Path | None = None,
 ) -> None:
-    """Write everything but the card and the scores."""
+    """Write everything but the card, the scores and the calibration, which is fitted on the folder's own answers."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     spec = engine_spec(model, vocabulary)
@@ -134,6 +136,8 @@ def write_folder(
     spec.optimize(quantization=quantization)
     spec.save(str(folder))
     shutil.copy(tokenizer, folder / "tokenizer.model")
+    if lexicon is not None:
+        shutil.copy(lexicon, folder / adequacy.FILE)
     (folder / "NOTICE").write_text(NOTICE)
     data = yaml.safe_load((Path(__file__).parent / "data.yaml").read_text())
     sources = [f"{Path(text['file']).name.removesuffix('.tsv.gz')}: {text['licence']}" for text in data["parallel"]]
@@ -223,6 +227,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder train.py wrote")
     parser.add_argument("--prepared", type=Path, required=True, help="the folder prepare.py wrote")
+    parser.add_argument("--lexicon", type=Path, help="the file lexicon.py wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="khulasa-ar-en-interim")
     parser.add_argument("--check", type=Path, help="Arabic sentences, one a line; writes float32 to --out")
@@ -240,5 +245,6 @@ if __name__ == "__main__":
             tokenizer_file,
             arguments.out,
             name=arguments.name,
+            lexicon=arguments.lexicon,
             max_source_tokens=settings["max_source_tokens"],
         )

@@ -158,6 +158,8 @@ class Flag(_message.Message):
         """Cut out of a longer sentence at a comma or a space, since the model cannot read the whole; may read as a fragment."""
         REASON_BOILERPLATE_SKIPPED: Flag._Reason.ValueType  # 13
         """Boilerplate, not translated by default: `translation` is empty. See `ArticleOptions.translate_boilerplate`."""
+        REASON_UNRELATED: Flag._Reason.ValueType  # 14
+        """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
         """What is wrong. A client that meets a number it does not know treats it as a reason for doubt."""
@@ -190,6 +192,8 @@ class Flag(_message.Message):
     """Cut out of a longer sentence at a comma or a space, since the model cannot read the whole; may read as a fragment."""
     REASON_BOILERPLATE_SKIPPED: Flag.Reason.ValueType  # 13
     """Boilerplate, not translated by default: `translation` is empty. See `ArticleOptions.translate_boilerplate`."""
+    REASON_UNRELATED: Flag.Reason.ValueType  # 14
+    """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
 
     REASON_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
@@ -223,6 +227,7 @@ class Sentence(_message.Message):
     SPAN_FIELD_NUMBER: _builtins.int
     LOG_PROBABILITY_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Number of the sentence: in the gateway's answers within the article, from 0 in order of the text; in the translator's
     within its paragraph. A title's sentences are counted from 0 by themselves.
@@ -233,6 +238,10 @@ class Sentence(_message.Message):
     """The English. Empty only with a flag that says why."""
     log_probability: _builtins.float
     """Mean natural-log probability of the English tokens, at most 0; nearer 0 is surer. 0 for what was not translated."""
+    confidence: _builtins.float
+    """Probability, 0 to 1, that a reader gets the sense, as fitted on human translations (models/README.md says how). Not set
+    for what was not translated, and by a model that was never calibrated.
+    """
     @_builtins.property
     def span(self) -> Global___Span:
         """Where `source` stands: in the gateway's answers in the text of the article (for HTML in `ExtractedText.text`; for a
@@ -252,12 +261,15 @@ class Sentence(_message.Message):
         span: Global___Span | None = ...,
         log_probability: _builtins.float = ...,
         flags: _abc.Iterable[Global___Flag] | None = ...,
+        confidence: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flags", b"flags", "index", b"index", "log_probability", b"log_probability", "source", b"source", "span", b"span", "translation", b"translation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "flags", b"flags", "index", b"index", "log_probability", b"log_probability", "source", b"source", "span", b"span", "translation", b"translation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
 
 Global___Sentence: _TypeAlias = Sentence  # noqa: Y015
 

@@ -28,6 +28,7 @@ class Reason(IntEnum):
     NOT_ARABIC = 11
     FRAGMENT = 12
     BOILERPLATE_SKIPPED = 13
+    UNRELATED = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ class Checkable:
     target_tokens: int
     source_truncated: bool
     target_truncated: bool
+    english_explained: float = 0.0
+    """See `Adequacy`; 0 where there is no lexicon."""
+    confidence: float | None = None
+    """None where there is no calibration; then the bare log-probability has to do."""
+    doubtful_below: float = 0.0
+    """The confidence under which the calibration says to doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,8 @@ class Thresholds:
     """Hardly any human translation is above 2.2."""
     ratio_slack_chars: int = 25
     """Added to both sides: "نعم" may well be "Yes, of course"."""
+    english_explained: float = -6.0
+    """Of human translations of TICO, 5 in 100 lie below -5.4; of other sentences' translations, most."""
 
 
 THRESHOLDS = Thresholds()
@@ -149,8 +158,16 @@ def latin(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
         yield Doubt(Reason.LATIN_LOST, " ".join(lost))
 
 
+def unrelated(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
+    if sentence.english_explained < thresholds.english_explained:
+        yield Doubt(Reason.UNRELATED, f"few of the words stand for any of the source: {sentence.english_explained:.1f}")
+
+
 def low_probability(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
-    if sentence.log_probability < thresholds.log_probability:
+    if sentence.confidence is not None:
+        if sentence.confidence < sentence.doubtful_below:
+            yield Doubt(Reason.LOW_PROBABILITY, f"confidence {sentence.confidence:.2f}")
+    elif sentence.log_probability < thresholds.log_probability:
         yield Doubt(Reason.LOW_PROBABILITY, f"mean log-probability {sentence.log_probability:.2f}")
 
 
@@ -163,6 +180,7 @@ CHECKS: tuple[Callable[[Checkable, Thresholds], Iterator[Doubt]], ...] = (
     numbers,
     links,
     latin,
+    unrelated,
     low_probability,
 )
 

@@ -12,6 +12,9 @@ import ctranslate2
 from services.translator.model import Manifest, Model
 
 VERSION = f"ctranslate2 {ctranslate2.__version__}"
+SAFER = {"beam_size": 4, "num_hypotheses": 4, "no_repeat_ngram_size": 4}
+"""A second try: more answers to choose from, and none with the same four tokens twice. Three would forbid what is good
+style: "of the Council of the Council of Ministers"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Engine(Protocol):
 
     def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
         """Return one answer for each sentence of source tokens, in order."""
+        ...
+
+    def decode_safer(self, batch: Sequence[list[str]]) -> list[list[Decoded]]:
+        """Return several answers for each sentence, the likeliest first; costs several times as much."""
         ...
 
 
@@ -51,17 +58,27 @@ class EncoderDecoder:
 
     def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
         """Translate one batch as it is."""
+        return [answers[0] for answers in self._search(batch, beam_size=self._manifest.beam_size)]
+
+    def decode_safer(self, batch: Sequence[list[str]]) -> list[list[Decoded]]:
+        """Translate one batch with beams and without loops."""
+        return self._search(batch, **SAFER)
+
+    def _search(self, batch: Sequence[list[str]], **options: int) -> list[list[Decoded]]:
         manifest = self._manifest
         results = self._translator.translate_batch(
             [_source(tokens, manifest) for tokens in batch],
             target_prefix=[manifest.target_prefix] * len(batch) if manifest.target_prefix else None,
-            beam_size=manifest.beam_size,
             max_input_length=0,  # the default cuts silently at 1024 tokens; the splitter has kept to the model's limit
             max_decoding_length=manifest.max_target_tokens,
             return_scores=True,
+            **options,
         )
         prefix = len(manifest.target_prefix)
-        return [_decoded(result.hypotheses[0][prefix:], result.scores[0], manifest) for result in results]
+        return [
+            [_decoded(tokens[prefix:], score, manifest) for tokens, score in zip(r.hypotheses, r.scores, strict=True)]
+            for r in results
+        ]
 
 
 class DecoderOnly:
@@ -75,16 +92,26 @@ class DecoderOnly:
 
     def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
         """Complete one batch of prompts."""
+        return [answers[0] for answers in self._search(batch, beam_size=self._manifest.beam_size)]
+
+    def decode_safer(self, batch: Sequence[list[str]]) -> list[list[Decoded]]:
+        """Complete one batch of prompts with beams and without loops."""
+        return self._search(batch, **SAFER)
+
+    def _search(self, batch: Sequence[list[str]], **options: int) -> list[list[Decoded]]:
         manifest = self._manifest
         results = self._generator.generate_batch(
             [_source(tokens, manifest) for tokens in batch],
-            beam_size=manifest.beam_size,
             max_length=manifest.max_target_tokens,
             include_prompt_in_result=False,
             end_token=manifest.end_token,
             return_scores=True,
+            **options,
         )
-        return [_decoded(result.sequences[0], result.scores[0], manifest) for result in results]
+        return [
+            [_decoded(tokens, score, manifest) for tokens, score in zip(r.sequences, r.scores, strict=True)]
+            for r in results
+        ]
 
 
 def _source(tokens: list[str], manifest: Manifest) -> list[str]:

@@ -5,9 +5,10 @@ queue what is oldest and whatever is of like length, up to `batch_tokens`, so th
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client import Gauge, Histogram
 
@@ -21,10 +22,15 @@ BATCH_SENTENCES = Histogram(
 RETRY_AFTER_S = 2.0
 
 
+Call = Callable[[Sequence[list[str]]], list[Any]]
+
+
 @dataclass(slots=True)
 class _Waiting:
     tokens: list[str]
-    answer: asyncio.Future[Decoded] = field(repr=False)
+    call: Call
+    """What the engine is asked to do with it; a batch is of one kind."""
+    answer: asyncio.Future[Any] = field(repr=False)
 
 
 class TranslationQueue:
@@ -49,6 +55,13 @@ class TranslationQueue:
 
         Raises Refusal (OVERLOADED) if the queue is full. If the caller is cancelled, what has not begun is dropped.
         """
+        return await self._answers(sentences, self._engine.decode)
+
+    async def decode_safer(self, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
+        """Return several answers for each sentence, as `decode` does."""
+        return await self._answers(sentences, self._engine.decode_safer)
+
+    async def _answers(self, sentences: Sequence[list[str]], call: Call) -> list[Any]:
         if len(self._waiting) + min(len(sentences), self._window) > self._capacity:
             raise Refusal(
                 Reason.OVERLOADED,
@@ -63,7 +76,7 @@ class TranslationQueue:
         try:
             for tokens in sentences:
                 await places.acquire()
-                entry = _Waiting(tokens, asyncio.get_running_loop().create_future())
+                entry = _Waiting(tokens, call, asyncio.get_running_loop().create_future())
                 entry.answer.add_done_callback(lambda _: places.release())
                 entries.append(entry)
                 await self._enter(entry)
@@ -93,7 +106,7 @@ class TranslationQueue:
             batch = await self._take_batch()
             BATCH_SENTENCES.observe(len(batch))
             try:
-                answers = await loop.run_in_executor(self._threads, self._engine.decode, [e.tokens for e in batch])
+                answers = await loop.run_in_executor(self._threads, batch[0].call, [e.tokens for e in batch])
             except Exception as error:  # the callers of this batch get it; the worker goes on with the next
                 for entry in batch:
                     if not entry.answer.done():
@@ -111,10 +124,10 @@ class TranslationQueue:
                     break
                 QUEUED.set(0)
                 await self._arrived.wait()
-        batch = choose_batch([len(entry.tokens) for entry in self._waiting], self._batch_tokens)
-        taken = [self._waiting[index] for index in batch]
-        chosen = set(batch)
-        self._waiting = [entry for index, entry in enumerate(self._waiting) if index not in chosen]
+        alike = [entry for entry in self._waiting if entry.call == self._waiting[0].call]
+        taken = [alike[index] for index in choose_batch([len(entry.tokens) for entry in alike], self._batch_tokens)]
+        chosen = set(map(id, taken))
+        self._waiting = [entry for entry in self._waiting if id(entry) not in chosen]
         QUEUED.set(len(self._waiting))
         return taken
 

@@ -123,6 +123,7 @@ def _sentence(index: int, sentence: TranslatedSentence) -> article_pb2.Sentence:
         translation=sentence.translation,
         span=article_pb2.Span(start=sentence.span.start, end=sentence.span.end),
         log_probability=sentence.log_probability,
+        confidence=sentence.confidence,
         flags=[
             article_pb2.Flag(reason=article_pb2.Flag.Reason.ValueType(doubt.reason.value), detail=doubt.detail)
             for doubt in sentence.doubts

@@ -1,16 +1,23 @@
 """A paragraph's way through the translator: normalize, split, decode, check.
 
-    paragraph ─▶ normalize ─▶ split ─▶ queue ─▶ engine ─▶ check ─▶ sentences
+    paragraph ─▶ normalize ─▶ split ─▶ queue ─▶ engine ─▶ judge ─▶ sentences
+                                        ▲                   │
+                                        └─ a second try ────┘ of what is doubtful
 
 The first file to read here; every stage has its own beside it.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from services.translator.check import Checkable, Doubt, Reason, check
+from prometheus_client import Counter
+
+from services.harness.errors import Reason as RefusalReason
+from services.harness.errors import Refusal
+from services.translator.check import Doubt, Reason
 from services.translator.engine import Decoded
+from services.translator.judge import Judge, Judgement
 from services.translator.language import language_of
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
@@ -18,7 +25,8 @@ from services.translator.queue import TranslationQueue
 from services.translator.span import Span
 from services.translator.split import split
 
-VERSION = "2"
+SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
+VERSION = "3"
 """Raised with every change that can change an answer: it is part of the cache keys."""
 
 
@@ -31,6 +39,8 @@ class TranslatedSentence:
     source: str
     translation: str
     log_probability: float
+    confidence: float | None
+    """Probability that the translation is good; None for what was not translated, or by a model without calibration."""
     doubts: Sequence[Doubt]
 
 
@@ -54,6 +64,7 @@ class ParagraphTranslator:
         self._max_source_tokens = model.manifest.max_source_tokens
         self._language = model.manifest.source_language
         self._tokenizer = Tokenizer(model)
+        self._judge = Judge(model, self._tokenizer)
         self._queue = queue
 
     async def translate(self, paragraphs: Sequence[str]) -> list[list[TranslatedSentence]]:
@@ -63,8 +74,10 @@ class ParagraphTranslator:
         """
         prepared = await asyncio.to_thread(self._prepare_all, paragraphs)
         decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
-        answers = iter(await self._queue.decode([sentence.tokens for sentence in decodable]))
-        return await asyncio.to_thread(self._finish_all, prepared, answers)
+        answers = await self._queue.decode([sentence.tokens for sentence in decodable])
+        judgements = await asyncio.to_thread(self._judge_all, decodable, answers)
+        await self._try_again(decodable, judgements)
+        return _finish(prepared, iter(judgements), self._is_decodable)
 
     def split(self, paragraphs: Sequence[str]) -> list[list[Span]]:
         """Return where the sentences of each paragraph stand, without translating."""
@@ -92,36 +105,67 @@ class ParagraphTranslator:
         span = _trimmed(Span(0, len(paragraph)), paragraph)
         return [_Sentence(span, span.of(paragraph), "", False, "none", [])] if span.start < span.end else []
 
-    def _finish_all(
-        self, prepared: list[list[_Sentence]], answers: Iterator[Decoded]
-    ) -> list[list[TranslatedSentence]]:
-        return [[self._finish(sentence, answers) for sentence in sentences] for sentences in prepared]
+    def _judge_all(self, sentences: Sequence[_Sentence], answers: Sequence[Decoded]) -> list[Judgement]:
+        return [self._judge_one(sentence, answer) for sentence, answer in zip(sentences, answers, strict=True)]
 
-    def _finish(self, sentence: _Sentence, answers: Iterator[Decoded]) -> TranslatedSentence:
-        if not self._is_decodable(sentence):
-            return _passed_through(sentence)
-        decoded = next(answers)
-        translation = self._tokenizer.decode(decoded.tokens)
-        doubts = check(
-            Checkable(
-                source=sentence.normalized,
-                translation=translation,
-                log_probability=decoded.log_probability,
-                source_tokens=len(sentence.tokens),
-                target_tokens=len(decoded.tokens),
-                source_truncated=False,
-                target_truncated=decoded.truncated,
-            )
+    def _judge_one(self, sentence: _Sentence, answer: Decoded) -> Judgement:
+        return self._judge.judge(sentence.normalized, sentence.tokens, answer)
+
+    async def _try_again(self, sentences: Sequence[_Sentence], judgements: list[Judgement]) -> None:
+        """Decode what is doubtful once more and put what is better in its place; what is no better stays, flagged."""
+        doubtful = [index for index, judgement in enumerate(judgements) if judgement.deserves_second_try]
+        try:
+            choices = await self._queue.decode_safer([sentences[index].tokens for index in doubtful])
+        except Refusal as refusal:
+            if refusal.reason is not RefusalReason.OVERLOADED:
+                raise
+            # A busy server owes everybody a first answer before it owes anybody a second.
+            SECOND_TRIES.labels("no_room").inc(len(doubtful))
+            return
+        better = await asyncio.to_thread(
+            self._best_of, sentences, judgements, dict(zip(doubtful, choices, strict=True))
         )
-        if sentence.fragment:
-            doubts.append(Doubt(Reason.FRAGMENT, f"the sentence is longer than {self._max_source_tokens} tokens"))
-        return TranslatedSentence(sentence.span, sentence.source, translation, decoded.log_probability, doubts)
+        for index, judgement in better.items():
+            first = judgements[index]
+            judgements[index] = judgement
+            outcome = "unchanged" if judgement is first else "better" if judgement.deserves_second_try else "rescued"
+            SECOND_TRIES.labels(outcome).inc()
+
+    def _best_of(
+        self, sentences: Sequence[_Sentence], judgements: Sequence[Judgement], choices: dict[int, list[Decoded]]
+    ) -> dict[int, Judgement]:
+        """Return for each index the judgement of the best answer, the first try's if none is better."""
+        return {
+            index: max(
+                [judgements[index], *(self._judge_one(sentences[index], answer) for answer in answers)],
+                key=lambda judgement: judgement.merit,
+            )
+            for index, answers in choices.items()
+        }
+
+
+def _finish(
+    prepared: list[list[_Sentence]], judgements: Iterator[Judgement], is_decodable: Callable[[_Sentence], bool]
+) -> list[list[TranslatedSentence]]:
+    return [
+        [_translated(it, next(judgements)) if is_decodable(it) else _passed_through(it) for it in sentences]
+        for sentences in prepared
+    ]
+
+
+def _translated(sentence: _Sentence, judgement: Judgement) -> TranslatedSentence:
+    doubts = list(judgement.doubts)
+    if sentence.fragment:
+        doubts.append(Doubt(Reason.FRAGMENT, "the sentence is longer than the model reads"))
+    return TranslatedSentence(
+        sentence.span, sentence.source, judgement.translation, judgement.log_probability, judgement.confidence, doubts
+    )
 
 
 def _passed_through(sentence: _Sentence) -> TranslatedSentence:
     """Numbers and signs alone are the same in English; another language is marked."""
     doubts = [] if sentence.language == "none" else [Doubt(Reason.NOT_ARABIC, f"looks like {sentence.language!r}")]
-    return TranslatedSentence(sentence.span, sentence.source, sentence.source, 0.0, doubts)
+    return TranslatedSentence(sentence.span, sentence.source, sentence.source, 0.0, None, doubts)
 
 
 def _trimmed(span: Span, text: str) -> Span:

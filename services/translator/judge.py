@@ -1,0 +1,90 @@
+"""What to think of an answer of the model: its text, the reasons to doubt it, and how sure we are.
+
+Called for the first answer to a sentence and again for every answer of a second try, so that they can be compared.
+"""
+
+from dataclasses import dataclass
+
+from services.translator.adequacy import Adequacy, Lexicon
+from services.translator.check import Checkable, Doubt, Reason, check
+from services.translator.confidence import Calibration, Evidence
+from services.translator.engine import Decoded
+from services.translator.model import Model, Tokenizer
+
+WORTH_A_SECOND_TRY = frozenset(
+    {
+        Reason.LOW_PROBABILITY,
+        Reason.REPETITION,
+        Reason.LENGTH_RATIO,
+        Reason.ARABIC_LEFT,
+        Reason.SOURCE_COPIED,
+        Reason.NUMBER_MISMATCH,
+        Reason.LINK_LOST,
+        Reason.LATIN_LOST,
+        Reason.TRUNCATED,
+        Reason.EMPTY,
+        Reason.UNRELATED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """An answer as a reader gets it."""
+
+    translation: str
+    log_probability: float
+    confidence: float | None
+    """Probability that the translation is good; None for a model without calibration."""
+    doubts: list[Doubt]
+
+    @property
+    def deserves_second_try(self) -> bool:
+        return any(doubt.reason in WORTH_A_SECOND_TRY for doubt in self.doubts)
+
+    @property
+    def merit(self) -> tuple[int, float]:
+        """Orders the answers to one sentence: fewer doubts first, then the surer one."""
+        return -len(self.doubts), self.log_probability if self.confidence is None else self.confidence
+
+
+class Judge:
+    """Judges the answers of one model."""
+
+    def __init__(self, model: Model, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._lexicon = Lexicon.open(model.folder)
+        self._calibration = Calibration.open(model.folder)
+
+    def evidence(self, source: str, source_tokens: list[str], decoded: Decoded) -> Evidence:
+        """Return what is known of an answer to `source`, the sentence as the model read it."""
+        adequacy = self._lexicon.adequacy(source_tokens, decoded.tokens) if self._lexicon else Adequacy(0.0, 0.0)
+        return Evidence.of(
+            source,
+            self._tokenizer.decode(decoded.tokens),
+            log_probability=decoded.log_probability,
+            english_explained=adequacy.english_explained,
+            arabic_carried=adequacy.arabic_carried,
+        )
+
+    def judge(self, source: str, source_tokens: list[str], decoded: Decoded) -> Judgement:
+        """Judge an answer to `source`, the sentence as the model read it."""
+        translation = self._tokenizer.decode(decoded.tokens)
+        evidence = self.evidence(source, source_tokens, decoded)
+        calibration = self._calibration
+        confidence = calibration.confidence(evidence) if calibration else None
+        doubts = check(
+            Checkable(
+                source=source,
+                translation=translation,
+                log_probability=decoded.log_probability,
+                source_tokens=len(source_tokens),
+                target_tokens=len(decoded.tokens),
+                source_truncated=False,
+                target_truncated=decoded.truncated,
+                english_explained=evidence.english_explained,
+                confidence=confidence,
+                doubtful_below=calibration.doubtful_below if calibration else 0.0,
+            )
+        )
+        return Judgement(translation, decoded.log_probability, confidence, doubts)
