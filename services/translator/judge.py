@@ -51,10 +51,10 @@ class Judgement:
 class Judge:
     """Judges the answers of one model."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: Model, tokenizer: Tokenizer, *, calibration: Calibration | None) -> None:
         self._tokenizer = tokenizer
         self._lexicon = Lexicon.open(model.folder)
-        self._calibration = Calibration.open(model.folder)
+        self._calibration = calibration
 
     def evidence(self, source: str, source_tokens: list[str], decoded: Decoded) -> Evidence:
         """Return what is known of an answer to `source`, the sentence as the model read it."""

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 from services.harness.errors import Reason as RefusalReason
 from services.harness.errors import Refusal
 from services.translator.check import Doubt, Reason
+from services.translator.confidence import Calibration
 from services.translator.engine import Decoded
 from services.translator.judge import Judge, Judgement
 from services.translator.language import language_of
@@ -64,7 +65,7 @@ class ParagraphTranslator:
         self._max_source_tokens = model.manifest.max_source_tokens
         self._language = model.manifest.source_language
         self._tokenizer = Tokenizer(model)
-        self._judge = Judge(model, self._tokenizer)
+        self._judge = Judge(model, self._tokenizer, calibration=Calibration.open(model.folder))
         self._queue = queue
 
     async def translate(self, paragraphs: Sequence[str]) -> list[list[TranslatedSentence]]:

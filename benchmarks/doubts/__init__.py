@@ -1,0 +1,1 @@
+"""How well doubts fall where they should: `python -m benchmarks.doubts` (see `__main__.py`)."""
