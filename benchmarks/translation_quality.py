@@ -85,7 +85,7 @@ def flag_rates(answers: list[Answer]) -> dict[str, float]:
 
 
 def compare(ours: list[str], others: dict[str, list[str]], references: list[str]) -> dict[str, dict[str, object]]:
-    """Return for each system and metric its score, its lead over ours, and the chance of such a lead if they were equal.
+    """Return for each system and metric its score, its lead over ours, and the chance of such a lead between equals.
 
     `ours` gets the 95 % interval of our own score.
     """
@@ -99,17 +99,19 @@ def compare(ours: list[str], others: dict[str, list[str]], references: list[str]
         n_samples=RESAMPLES,
     )
     signatures, table = test()
-    compared: dict[str, dict[str, object]] = {"signatures": {key: str(value) for key, value in signatures.items()}}
-    metrics = [key for key in table if key != "System"]
+    names = {"bleu": "BLEU", "chrf": "chrF2"}
+    compared: dict[str, dict[str, object]] = {
+        "signatures": {metric: str(signatures[column]) for metric, column in names.items()}
+    }
     for index, system in enumerate(table["System"]):
         name = "ours" if index == 0 else str(system)
         compared[name] = {}
-        for metric in metrics:
-            found, own = table[metric][index], table[metric][0]
-            row = {"score": round(found.score, 1), "interval": round(found.ci, 1)}
+        for metric, column in names.items():
+            found, own = table[column][index], table[column][0]
+            row = {"score": round(float(found.score), 1), "interval": round(float(found.ci), 1)}
             if index:
-                row |= {"lead": round(found.score - own.score, 1), "p": round(found.p_value, 4)}
-            compared[name][metric.lower()] = row
+                row |= {"lead": round(float(found.score - own.score), 1), "p": round(float(found.p_value), 4)}
+            compared[name][metric] = row
     return compared
 
 

@@ -204,6 +204,5 @@ def _progress(fields: Fields, steps: int) -> str:
     line = f"step {fields['step']} of {steps}"
     if "held_out_loss" in fields:
         return f"{line}, loss on held-out pairs {fields['held_out_loss']:.3f}"
-    return (
-        f"{line}, loss {fields['loss']:.3f}, {fields['tokens_per_s']} tokens/s, {fields['eta_minutes']:.1f} minutes left"
-    )
+    left = f"{fields['eta_minutes']:.1f} minutes left"
+    return f"{line}, loss {fields['loss']:.3f}, {fields['tokens_per_s']} tokens/s, {left}"

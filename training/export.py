@@ -209,14 +209,15 @@ def compare_greedy(
     write_folder(model, vocabulary, tokenizer_path, folder, max_source_tokens=160, quantization="float32")
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer_path))
     ids = {piece: index for index, piece in enumerate(vocabulary)}
+    options = {"compute_type": "float32", "inter_threads": 1, "intra_threads": 1}
+    engine_class = ctranslate2.Translator if model.shape.has_encoder else ctranslate2.Generator
+    engine = engine_class(str(folder), **options)
     compared = []
     for text in texts:
         pieces = tokenizer.encode(text, out_type=str)
         if model.shape.has_encoder:
-            engine = ctranslate2.Translator(str(folder), compute_type="float32")
             result = engine.translate_batch([[BOS, *pieces]], beam_size=1, max_decoding_length=limit)[0].hypotheses[0]
         else:
-            engine = ctranslate2.Generator(str(folder), compute_type="float32")
             result = engine.generate_batch(
                 [[BOS, *pieces, "\n"]], max_length=limit, end_token=EOS, include_prompt_in_result=False
             )[0].sequences[0]

@@ -1,7 +1,7 @@
 """Draw the loss and the scores of training runs over time.
 
     python -m training.plot --run ../lab/training/run --out training/results/interim.svg
-    python -m training.plot --run A --run B --label encoder-decoder --label decoder-only --out training/results/kinds.svg
+    python -m training.plot --run A --run B --label with-encoder --label without --out training/results/kinds.svg
 
 `--run` is a folder that `train.py` wrote, or a log. Beside the drawing go copies of the logs, named as the drawing and
 the run; a copy can be drawn again.

@@ -66,7 +66,9 @@ def read_user_pairs(path: Path, scheme: Scheme, *, seed: int) -> UserPairs:
     except OSError as error:
         raise UnreadablePairs(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
-        raise UnreadablePairs(f"{path} is not UTF-8 at byte {error.start}. Convert it, for example with iconv.") from None
+        raise UnreadablePairs(
+            f"{path} is not UTF-8 at byte {error.start}. Convert it, for example with iconv."
+        ) from None
     rows = _rows(path, text)
     _check_direction(path, rows)
     dropped: Counter[str] = Counter()
@@ -110,7 +112,8 @@ def _check_direction(path: Path, rows: list[tuple[str, str]]) -> None:
         left, right = rows[without[0]]
         advice = "Swap the columns" if _ARABIC.search(right) else "Arabic belongs there"
         raise WrongDirection(
-            f"{path} has no Arabic on the left side of {len(without)} of {len(rows)} lines, such as {left[:40]!r}. {advice}."
+            f"{path} has no Arabic on the left side of {len(without)} of {len(rows)} lines, such as {left[:40]!r}. "
+            f"{advice}."
         )
 
 
