@@ -11,7 +11,7 @@ WELLKNOWN = $(shell $(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.
 demo: .venv/ready         ## run the main job: an article through all three services
 	$(BIN)/python examples/demo.py
 
-test: .venv/ready         ## all tests; starts the redis-server that comes with the packages
+test: .venv/train-ready   ## all tests; starts the redis-server that comes with the packages
 	$(BIN)/python -m pytest
 
 check: .venv/ready        ## style, types, protos, stubs
@@ -38,10 +38,12 @@ proto-lint:               # buf does not find google's protos by itself, so it i
 	cd proto && ../$(BIN)/buf lint ../build/protos.binpb
 	cd proto && ../$(BIN)/buf breaking ../build/protos.binpb --against baseline.binpb
 
-lock: .venv/ready         ## write the hashed lock file anew
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
+lock: .venv/ready         ## write the hashed lock files anew
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra gateway --extra translator --extra summarizer --extra dev \
-	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --output-file requirements.lock
+	$(COMPILE) --extra gateway --extra translator --extra summarizer --extra dev --output-file requirements.lock
+	echo "torch; sys_platform == 'none'" | $(COMPILE) --extra train --constraint requirements.lock \
+	  --override /dev/stdin --output-file requirements-train.lock
 
 bench: .venv/ready        ## the measurements of benchmarks/README.md
 	$(BIN)/python -m benchmarks.throughput
@@ -52,6 +54,13 @@ bench: .venv/ready        ## the measurements of benchmarks/README.md
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+# Apart from the rest, so that the demo stays small. PyTorch has another build for each kind of processor and each
+# maker's index, so its version is fixed and its hash is not; the lock leaves out what only PyTorch needs.
+.venv/train-ready: .venv/ready requirements-train.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-train.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""`khulasa up | translate | summarize | status`.
+"""`khulasa up | translate | summarize | status | train`.
 
 Exit status: 0 done, 1 the server refused or failed, 2 wrong use or unreadable file; of several files, the highest.
 """
@@ -18,10 +18,12 @@ from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
 from khulasa.reading import decode, looks_like_html
 from khulasa.show import show_result, show_summary, to_json
+from khulasa.train_command import train
 from khulasa.types import Article, Options, Result, SummaryBudget
 from khulasa.up import CannotStart, Services
 
 app = typer.Typer(help="Arabic articles in, checked English translations and summaries out.", no_args_is_help=True)
+app.command()(train)
 console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)
 

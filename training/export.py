@@ -22,50 +22,34 @@ from ctranslate2.specs import attention_spec, common_spec, transformer_spec
 from torch import nn
 
 from services.translator import adequacy
-from training.model import EPSILON, HEAD, HEADS, WIDTH, Layer, Model, Norm, Shape, rotary_period
+from training.model import EPSILON, Layer, Model, Norm, Shape, Sizes
 
 BOS, EOS, UNK = "<bos>", "<eos>", "<unk>"
 LICENCE = "Gemma Terms of Use; training texts under the licences listed in README.md"
 NOTICE = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n"
 """Section 3.1 of the terms wants this sentence in every copy of a derivative."""
 
-_LAYERS = {
-    "num_heads": HEADS,
-    "num_heads_kv": 1,
-    "head_dim": HEAD,
-    "pre_norm": True,
-    "pre_post_layer_norm": True,
-    "activation": common_spec.Activation.GELUTanh,
-    "ffn_glu": True,
-    "rms_norm": True,
-    "qk_norm": True,
-    "rotary_dim": HEAD,
-    "rotary_interleave": False,
-    "rotary_scaling_type": attention_spec.RotaryScalingType.Linear,
-    "rotary_scaling_factor": 1,
-}
-
 
 def engine_spec(model: Model, vocabulary: list[str]) -> transformer_spec.TransformerSpec:
     """Return the model as CTranslate2 describes models."""
-    shape = model.shape
+    shape, options = model.shape, _layer_options(model.shape.sizes)
     decoder = transformer_spec.TransformerDecoderSpec(
-        num_layers=len(shape.decoder_layers),
-        with_encoder_attention=bool(shape.encoder_layers),
-        merged_encoder_attention=bool(shape.encoder_layers),
-        **_LAYERS,
+        num_layers=len(shape.decoder_periods),
+        with_encoder_attention=shape.has_encoder,
+        merged_encoder_attention=shape.has_encoder,
+        **options,
     )
     # A copy: quantization writes into the arrays that it is given, which would be the weights in training.
     embeddings = model.embed_tokens.weight.detach().numpy().copy()
     decoder.embeddings.weight = embeddings
     decoder.projection.weight = embeddings
-    decoder.scale_embeddings = WIDTH**0.5
-    _fill(decoder, model.decoder, shape.decoder_layers, model.norm, reads_memory=bool(shape.encoder_layers))
-    if shape.encoder_layers:
-        encoder = transformer_spec.TransformerEncoderSpec(num_layers=len(shape.encoder_layers), **_LAYERS)
+    decoder.scale_embeddings = shape.sizes.width**0.5
+    _fill(decoder, model.decoder, shape.decoder_periods, model.norm, reads_memory=shape.has_encoder)
+    if shape.has_encoder:
+        encoder = transformer_spec.TransformerEncoderSpec(num_layers=len(shape.encoder_periods), **options)
         encoder.embeddings[0].weight = embeddings
-        encoder.scale_embeddings = WIDTH**0.5
-        _fill(encoder, model.encoder, shape.encoder_layers, model.encoder_norm, reads_memory=False)
+        encoder.scale_embeddings = shape.sizes.width**0.5
+        _fill(encoder, model.encoder, shape.encoder_periods, model.encoder_norm, reads_memory=False)
         spec = transformer_spec.TransformerSpec(encoder, decoder)
         spec.register_source_vocabulary(vocabulary)
         spec.register_target_vocabulary(vocabulary)
@@ -78,18 +62,36 @@ def engine_spec(model: Model, vocabulary: list[str]) -> transformer_spec.Transfo
     return spec
 
 
+def _layer_options(sizes: Sizes) -> dict[str, object]:
+    return {
+        "num_heads": sizes.heads,
+        "num_heads_kv": 1,
+        "head_dim": sizes.head,
+        "pre_norm": True,
+        "pre_post_layer_norm": True,
+        "activation": common_spec.Activation.GELUTanh,
+        "ffn_glu": True,
+        "rms_norm": True,
+        "qk_norm": True,
+        "rotary_dim": sizes.head,
+        "rotary_interleave": False,
+        "rotary_scaling_type": attention_spec.RotaryScalingType.Linear,
+        "rotary_scaling_factor": 1,
+    }
+
+
 def _fill(
     spec: transformer_spec.TransformerEncoderSpec | transformer_spec.TransformerDecoderSpec,
     layers: nn.ModuleList,
-    origins: tuple[int, ...],
+    periods: tuple[float, ...],
     norm: Norm,
     *,
     reads_memory: bool,
 ) -> None:
     _set_norm(spec.layer_norm, norm)
-    for layer_spec, layer, origin in zip(spec.layer, layers, origins, strict=True):
+    for layer_spec, layer, period in zip(spec.layer, layers, periods, strict=True):
         _fill_layer(layer_spec, layer, reads_memory=reads_memory)
-        layer_spec.self_attention.rotary_base = np.float32(rotary_period(origin))
+        layer_spec.self_attention.rotary_base = np.float32(period)
 
 
 def _fill_layer(spec: transformer_spec.TransformerDecoderLayerSpec, layer: Layer, *, reads_memory: bool) -> None:
@@ -151,7 +153,7 @@ def write_folder(
         "source_tokenizer": "tokenizer.model",
         "target_tokenizer": "tokenizer.model",
         "source_prefix": [BOS],
-        "source_suffix": [] if model.shape.encoder_layers else ["\n"],
+        "source_suffix": [] if model.shape.has_encoder else ["\n"],
         "target_prefix": [],
         "end_token": EOS,
         "max_source_tokens": max_source_tokens,
@@ -179,17 +181,17 @@ def load_model(checkpoint: Path, vocabulary: list[str]) -> tuple[Model, dict]:
     """Return the model of a checkpoint and the settings it was trained with."""
     state = torch.load(checkpoint, mmap=True)
     config = state["config"]
-    model = Model(Shape(len(vocabulary), tuple(config["encoder_layers"]), tuple(config["decoder_layers"])))
+    model = Model(Shape.from_layers(len(vocabulary), config["encoder_layers"], config["decoder_layers"]))
     model.load_state_dict(state["model"])
     return model.eval(), config
 
 
 @torch.no_grad()
 def greedy(model: Model, source: list[int], *, newline: int, limit: int) -> list[int]:
-    """Decode one sentence the slow and simple way, for `check`. Ids 1 and 2 are `<eos>` and `<bos>`."""
+    """Decode one sentence the slow and simple way, for `compare_greedy`. Ids 1 and 2 are `<eos>` and `<bos>`."""
     memory = memory_sentences = None
     prompt = [2, *source, newline]
-    if model.shape.encoder_layers:
+    if model.shape.has_encoder:
         memory_sentences = torch.ones(1, len(source) + 1, dtype=torch.long)
         memory, prompt = model.encode(torch.tensor([[2, *source]]), memory_sentences), [2]
     written: list[int] = []
@@ -203,24 +205,29 @@ def greedy(model: Model, source: list[int], *, newline: int, limit: int) -> list
     return written
 
 
-def check(model: Model, vocabulary: list[str], tokenizer_path: Path, folder: Path, texts: list[str]) -> None:
-    """Print for each text whether CTranslate2 in float32 writes the tokens that PyTorch writes."""
+def compare_greedy(
+    model: Model, vocabulary: list[str], tokenizer_path: Path, folder: Path, texts: list[str], *, limit: int = 60
+) -> list[tuple[bool, str]]:
+    """Write `folder` in float32; return for each text whether CTranslate2 writes the tokens that PyTorch writes, and
+    what it writes."""
     write_folder(model, vocabulary, tokenizer_path, folder, max_source_tokens=160, quantization="float32")
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer_path))
     ids = {piece: index for index, piece in enumerate(vocabulary)}
+    options = {"compute_type": "float32", "inter_threads": 1, "intra_threads": 1}
+    engine_class = ctranslate2.Translator if model.shape.has_encoder else ctranslate2.Generator
+    engine = engine_class(str(folder), **options)
+    compared = []
     for text in texts:
         pieces = tokenizer.encode(text, out_type=str)
-        if model.shape.encoder_layers:
-            engine = ctranslate2.Translator(str(folder), compute_type="float32")
-            result = engine.translate_batch([[BOS, *pieces]], beam_size=1, max_decoding_length=60)[0].hypotheses[0]
+        if model.shape.has_encoder:
+            result = engine.translate_batch([[BOS, *pieces]], beam_size=1, max_decoding_length=limit)[0].hypotheses[0]
         else:
-            engine = ctranslate2.Generator(str(folder), compute_type="float32")
             result = engine.generate_batch(
-                [[BOS, *pieces, "\n"]], max_length=60, end_token=EOS, include_prompt_in_result=False
+                [[BOS, *pieces, "\n"]], max_length=limit, end_token=EOS, include_prompt_in_result=False
             )[0].sequences[0]
-        expected = greedy(model, [ids[piece] for piece in pieces], newline=ids["\n"], limit=60)
-        same = [ids[piece] for piece in result] == expected
-        print("same" if same else "DIFFERENT", tokenizer.decode(result), sep="\t")
+        expected = greedy(model, [ids[piece] for piece in pieces], newline=ids["\n"], limit=limit)
+        compared.append(([ids[piece] for piece in result] == expected, tokenizer.decode(result)))
+    return compared
 
 
 if __name__ == "__main__":
@@ -237,7 +244,8 @@ if __name__ == "__main__":
     tokenizer_file = arguments.prepared / "tokenizer.model"
     if arguments.check:
         lines = arguments.check.read_text().splitlines()[:8]
-        check(trained, tokens, tokenizer_file, arguments.out, lines)
+        for same, text in compare_greedy(trained, tokens, tokenizer_file, arguments.out, lines):
+            print("same" if same else "DIFFERENT", text, sep="\t")
     else:
         write_folder(
             trained,

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WIDTH, INNER, HEADS, HEAD = 640, 2048, 4, 256
 EPSILON = 1e-6
 GLOBAL_LAYERS = (5, 11, 17)
 """Teacher layers with the long rotary period. Their window has no effect: no sentence reaches its 512 tokens."""
@@ -22,16 +21,37 @@ GLOBAL_PERIOD, LOCAL_PERIOD = 1_000_000.0, 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """The measures that all layers share; the defaults are the teacher's."""
+
+    width: int = 640
+    inner: int = 2048
+    heads: int = 4
+    head: int = 256
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
-    """Which teacher layers a model is made of. Without encoder layers it is a decoder-only model."""
+    """The layers of a model, each by its rotary period. Without encoder layers it is a decoder-only model."""
 
     vocabulary_size: int
-    encoder_layers: tuple[int, ...]
-    decoder_layers: tuple[int, ...]
+    encoder_periods: tuple[float, ...]
+    decoder_periods: tuple[float, ...]
+    sizes: Sizes = Sizes()
+
+    @classmethod
+    def from_layers(cls, vocabulary_size: int, encoder_layers: Sequence[int], decoder_layers: Sequence[int]) -> "Shape":
+        """Return the shape of a model that is made of these layers of the teacher."""
+        encoder, decoder = (tuple(map(rotary_period, layers)) for layers in (encoder_layers, decoder_layers))
+        return cls(vocabulary_size, encoder, decoder)
+
+    @property
+    def has_encoder(self) -> bool:
+        return bool(self.encoder_periods)
 
     @property
     def kind(self) -> str:
-        return "encoder-decoder" if self.encoder_layers else "decoder-only"
+        return "encoder-decoder" if self.has_encoder else "decoder-only"
 
 
 def rotary_period(teacher_layer: int) -> float:
@@ -50,19 +70,20 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Four query heads over one key and value head; `memory`, if given, is attended to beside the text itself."""
+    """Query heads over one key and value head; `memory`, if given, is attended to beside the text itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.q_proj = nn.Linear(WIDTH, HEADS * HEAD, bias=False)
-        self.k_proj = nn.Linear(WIDTH, HEAD, bias=False)
-        self.v_proj = nn.Linear(WIDTH, HEAD, bias=False)
-        self.o_proj = nn.Linear(HEADS * HEAD, WIDTH, bias=False)
-        self.q_norm, self.k_norm = Norm(HEAD), Norm(HEAD)
+        width, head, self.heads = sizes.width, sizes.head, sizes.heads
+        self.q_proj = nn.Linear(width, self.heads * head, bias=False)
+        self.k_proj = nn.Linear(width, head, bias=False)
+        self.v_proj = nn.Linear(width, head, bias=False)
+        self.o_proj = nn.Linear(self.heads * head, width, bias=False)
+        self.q_norm, self.k_norm = Norm(head), Norm(head)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, memory: Tensor | None) -> Tensor:
         batch, length, _ = x.shape
-        query = self.q_norm(self.q_proj(x).view(batch, length, HEADS, HEAD)).transpose(1, 2)
+        query = self.q_norm(self.q_proj(x).view(batch, length, self.heads, -1)).transpose(1, 2)
         key = self.k_norm(self.k_proj(x)).unsqueeze(1)
         value = self.v_proj(x).unsqueeze(1)
         query, key = rotate(query, cosine, sine), rotate(key, cosine, sine)
@@ -71,9 +92,9 @@ class Attention(nn.Module):
             key = torch.cat([key, self.k_norm(self.k_proj(memory)).unsqueeze(1)], dim=2)
             value = torch.cat([value, self.v_proj(memory).unsqueeze(1)], dim=2)
         mixed = functional.scaled_dot_product_attention(
-            query, key.expand(-1, HEADS, -1, -1), value.expand(-1, HEADS, -1, -1), attn_mask=mask
+            query, key.expand(-1, self.heads, -1, -1), value.expand(-1, self.heads, -1, -1), attn_mask=mask
         )
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, HEADS * HEAD))
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -81,9 +102,9 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return (x * cosine + torch.cat([-second, first], dim=-1) * sine).to(x.dtype)
 
 
-def rotary(positions: Tensor, period: float) -> tuple[Tensor, Tensor]:
+def rotary(positions: Tensor, period: float, head: int) -> tuple[Tensor, Tensor]:
     """Return cosines and sines, each batch × 1 × length × head, for positions of batch × length."""
-    frequencies = period ** (-torch.arange(0, HEAD, 2) / HEAD)
+    frequencies = period ** (-torch.arange(0, head, 2) / head)
     angles = (positions[..., None] * frequencies).repeat(1, 1, 2).unsqueeze(1)
     return angles.cos(), angles.sin()
 
@@ -97,11 +118,11 @@ def positions_in_sentence(sentences: Tensor) -> Tensor:
 
 
 class FeedForward(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(WIDTH, INNER, bias=False)
-        self.up_proj = nn.Linear(WIDTH, INNER, bias=False)
-        self.down_proj = nn.Linear(INNER, WIDTH, bias=False)
+        self.gate_proj = nn.Linear(sizes.width, sizes.inner, bias=False)
+        self.up_proj = nn.Linear(sizes.width, sizes.inner, bias=False)
+        self.down_proj = nn.Linear(sizes.inner, sizes.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(functional.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
@@ -110,11 +131,11 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """Names are those of transformers' Gemma 3, so that the teacher's state dict loads without a map."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.self_attn, self.mlp = Attention(), FeedForward()
-        self.input_layernorm, self.post_attention_layernorm = Norm(WIDTH), Norm(WIDTH)
-        self.pre_feedforward_layernorm, self.post_feedforward_layernorm = Norm(WIDTH), Norm(WIDTH)
+        self.self_attn, self.mlp = Attention(sizes), FeedForward(sizes)
+        self.input_layernorm, self.post_attention_layernorm = Norm(sizes.width), Norm(sizes.width)
+        self.pre_feedforward_layernorm, self.post_feedforward_layernorm = Norm(sizes.width), Norm(sizes.width)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, memory: Tensor | None) -> Tensor:
         attended = self.self_attn(self.input_layernorm(x), cosine, sine, mask, memory)
@@ -133,21 +154,22 @@ class Model(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.embed_tokens = nn.Embedding(shape.vocabulary_size, WIDTH)
-        self.encoder = nn.ModuleList(Layer() for _ in shape.encoder_layers)
-        self.encoder_norm = Norm(WIDTH) if shape.encoder_layers else None
-        self.decoder = nn.ModuleList(Layer() for _ in shape.decoder_layers)
-        self.norm = Norm(WIDTH)
+        width = shape.sizes.width
+        self.embed_tokens = nn.Embedding(shape.vocabulary_size, width)
+        self.encoder = nn.ModuleList(Layer(shape.sizes) for _ in shape.encoder_periods)
+        self.encoder_norm = Norm(width) if shape.has_encoder else None
+        self.decoder = nn.ModuleList(Layer(shape.sizes) for _ in shape.decoder_periods)
+        self.norm = Norm(width)
 
     def embed(self, ids: Tensor) -> Tensor:
-        return self.embed_tokens(ids) * WIDTH**0.5
+        return self.embed_tokens(ids) * self.shape.sizes.width**0.5
 
     def encode(self, source: Tensor, sentences: Tensor) -> Tensor:
         if self.encoder_norm is None:
             raise TypeError("A decoder-only model has no encoder.")
         mask = sentences[:, None, :, None] == sentences[:, None, None, :]
-        layers, origins = self.encoder, self.shape.encoder_layers
-        return self.encoder_norm(self._run(layers, origins, self.embed(source), sentences, mask, None))
+        layers, periods = self.encoder, self.shape.encoder_periods
+        return self.encoder_norm(self._run(layers, periods, self.embed(source), sentences, mask, None))
 
     def decode(
         self, target: Tensor, sentences: Tensor, memory: Tensor | None = None, memory_sentences: Tensor | None = None
@@ -156,28 +178,35 @@ class Model(nn.Module):
         mask = (own == sentences[:, None, None, :]).tril()
         if memory_sentences is not None:
             mask = torch.cat([mask, own == memory_sentences[:, None, None, :]], dim=-1)
-        layers, origins = self.decoder, self.shape.decoder_layers
-        return self.norm(self._run(layers, origins, self.embed(target), sentences, mask, memory))
+        layers, periods = self.decoder, self.shape.decoder_periods
+        return self.norm(self._run(layers, periods, self.embed(target), sentences, mask, memory))
 
     def logits(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.embed_tokens.weight)
 
-    @staticmethod
     def _run(
-        layers: nn.ModuleList, origins: Sequence[int], x: Tensor, sentences: Tensor, mask: Tensor, memory: Tensor | None
+        self,
+        layers: nn.ModuleList,
+        periods: Sequence[float],
+        x: Tensor,
+        sentences: Tensor,
+        mask: Tensor,
+        memory: Tensor | None,
     ) -> Tensor:
         places = positions_in_sentence(sentences)
-        positions = {period: rotary(places, period) for period in (GLOBAL_PERIOD, LOCAL_PERIOD)}
-        for layer, origin in zip(layers, origins, strict=True):
-            x = layer(x, *positions[rotary_period(origin)], mask, memory)
+        positions = {period: rotary(places, period, self.shape.sizes.head) for period in set(periods)}
+        for layer, period in zip(layers, periods, strict=True):
+            x = layer(x, *positions[period], mask, memory)
         return x
 
 
-def from_teacher(shape: Shape, state: dict[str, Tensor], rows: Sequence[int]) -> Model:
+def from_teacher(
+    encoder_layers: Sequence[int], decoder_layers: Sequence[int], state: dict[str, Tensor], rows: Sequence[int]
+) -> Model:
     """Return a model whose every weight is the teacher's; `rows` are the teacher's ids of our tokens."""
-    model = Model(shape)
+    model = Model(Shape.from_layers(len(rows), encoder_layers, decoder_layers))
     model.embed_tokens.weight.data.copy_(state["model.embed_tokens.weight"][list(rows)])
-    for layers, origins in ((model.encoder, shape.encoder_layers), (model.decoder, shape.decoder_layers)):
+    for layers, origins in ((model.encoder, encoder_layers), (model.decoder, decoder_layers)):
         for layer, origin in zip(layers, origins, strict=True):
             prefix = f"model.layers.{origin}."
             layer.load_state_dict(
@@ -187,6 +216,6 @@ def from_teacher(shape: Shape, state: dict[str, Tensor], rows: Sequence[int]) ->
     if model.encoder_norm is not None:
         # The decoder's projections read the memory without their own input norm, so the encoder ends with the norm of
         # the layer that would have come next, not with the teacher's last one, which prepares for the vocabulary.
-        following = max(shape.encoder_layers) + 1
+        following = max(encoder_layers) + 1
         model.encoder_norm.weight.data.copy_(state[f"model.layers.{following}.input_layernorm.weight"])
     return model

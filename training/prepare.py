@@ -24,7 +24,7 @@ import sentencepiece
 import yaml
 from sentencepiece import sentencepiece_model_pb2 as sentencepiece_proto
 
-from services.translator.normalize import SCHEMES, normalize
+from services.translator.normalize import SCHEMES, Scheme, normalize
 
 SEED = 1
 SCHEME = "plain-1"
@@ -46,9 +46,9 @@ _ENGLISH = str.maketrans(
 )
 
 
-def clean_arabic(text: str) -> str:
+def clean_arabic(text: str, scheme: Scheme = SCHEMES[SCHEME]) -> str:
     """Return `text` as the translator will send it to the model."""
-    return normalize(html.unescape(text), SCHEMES[SCHEME]).text.replace("\n", " ").strip()
+    return normalize(html.unescape(text), scheme).text.replace("\n", " ").strip()
 
 
 def clean_english(text: str) -> str:

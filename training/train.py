@@ -4,16 +4,21 @@
         --teacher teacher.pt --out ../lab/training/run
 
 `--prepared` is what `prepare.py` wrote; `teacher.pt` comes from `to_torch.py` beside the teacher. The loss is on the
-English side only. `log.jsonl` in `--out` has one line per ten steps and one per probe.
+English side only. `log.jsonl` in `--out` has one line per ten steps and one per probe; `plot.py` draws it. `adapt.py`
+trains a finished model on with the same `Run`.
 """
 
 import argparse
 import json
 import random
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +28,10 @@ import yaml
 from torch import Tensor
 from torch.nn import functional
 
-from training.evaluate import corpus_scores, read_set, translate
+from training.evaluate import corpus_scores, read_set
 from training.export import write_folder
-from training.model import Layer, Model, Shape, from_teacher
+from training.model import Layer, Model, from_teacher
+from training.served import ServedModel
 
 PAD, EOS, BOS = 0, 1, 2
 """Ids of the first tokens of `vocabulary.json`, the same as in the teacher."""
@@ -70,22 +76,36 @@ def frame_decoder_only(newline: int) -> Prompt:
     return frame
 
 
-def read_pairs(prepared: Path, vocabulary: list[str]) -> list[TokenPair]:
-    """Return every pair as ids, as often as its source's weight says."""
-    tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(prepared / "tokenizer.model"))
+def framing(kind: str, vocabulary: list[str]) -> Prompt:
+    """Return how pairs are put before a model of this kind."""
+    return frame_encoder_decoder if kind == "encoder-decoder" else frame_decoder_only(vocabulary.index("\n"))
+
+
+def encode_pairs(texts: list[tuple[str, str]], tokenizer_file: Path, vocabulary: list[str]) -> list[TokenPair]:
+    """Return cleaned pairs as ids of the model."""
+    tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer_file))
     # The tokenizer's own ids count its unused merge steps; the model's do not.
     ids = {piece: index for index, piece in enumerate(vocabulary)}
     to_model = [ids.get(tokenizer.id_to_piece(index), -1) for index in range(tokenizer.get_piece_size())]
+    source, target = (
+        [[to_model[token] for token in text] for text in tokenizer.encode([pair[side] for pair in texts])]
+        for side in (0, 1)
+    )
+    return list(zip(source, target, strict=True))
+
+
+def read_pairs(prepared: Path, vocabulary: list[str]) -> list[TokenPair]:
+    """Return every pair as ids, as often as its source's weight says."""
     rows = [line.rstrip("\n").split("\t") for line in (prepared / "pairs.tsv").open()]
-    sides = [
-        [[to_model[token] for token in text] for text in tokenizer.encode([row[column] for row in rows])]
-        for column in (2, 3)
-    ]
-    return [pair for row, *pair in zip(rows, *sides, strict=True) for _ in range(int(row[1]))]
+    encoded = encode_pairs([(row[2], row[3]) for row in rows], prepared / "tokenizer.model", vocabulary)
+    return [pair for row, pair in zip(rows, encoded, strict=True) for _ in range(int(row[1]))]
 
 
 class Batches:
-    """Endless batches of one fixed size, in an order that follows from the seed: a resumed run sees what is next."""
+    """Batches of one fixed size, in an order that follows from the seed: a resumed run sees what is next.
+
+    Raises ValueError if no pair fits into a row.
+    """
 
     def __init__(
         self, pairs: list[TokenPair], *, rows: int, source_size: int, target_size: int, prompt: Prompt, seed: int
@@ -94,14 +114,39 @@ class Batches:
         framed = [prompt(source, target) for source, target in pairs]
         self._pairs = [pair for pair in framed if len(pair.source) <= source_size and len(pair.target) <= target_size]
         self.dropped = len(pairs) - len(self._pairs)
+        if not self._pairs:
+            raise ValueError(f"None of {len(pairs)} pairs fits into a row of {source_size} and {target_size} tokens.")
+
+    @classmethod
+    def for_model(
+        cls, model: Model, vocabulary: list[str], pairs: list[TokenPair], *, rows: int, row_tokens: int, seed: int
+    ) -> "Batches":
+        """Return the batches that a model of this kind is trained on."""
+        return cls(
+            pairs,
+            rows=rows,
+            source_size=row_tokens if model.shape.has_encoder else 0,
+            target_size=row_tokens,
+            prompt=framing(model.shape.kind, vocabulary),
+            seed=seed,
+        )
 
     def from_number(self, first: int) -> Iterator[Batch]:
-        number, epoch = 0, 0
-        while True:
+        """Yield batches without end, from the one with this number."""
+        number = 0
+        for epoch in count():
             plan = self._plan(epoch)
             for rows in plan[max(0, first - number) :]:
                 yield self._fill(rows)
-            number, epoch = number + len(plan), epoch + 1
+            number += len(plan)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of one epoch: every pair that fits into a row, once."""
+        return map(self._fill, self._plan(number))
+
+    def steps(self, epochs: int) -> int:
+        """Return how many batches the first epochs have."""
+        return sum(len(self._plan(epoch)) for epoch in range(epochs))
 
     def _plan(self, epoch: int) -> list[list[list[Framed]]]:
         """Put each pair into the first of a few open rows where it fits; rows are full to about 95 %."""
@@ -119,13 +164,15 @@ class Batches:
             row.append(pair)
             room[0] -= size[0]
             room[1] -= size[1]
-        # Rows still open, and the last ones that fill no batch, wait for another epoch's shuffle.
         order.shuffle(done)
-        return [done[start : start + self._rows] for start in range(0, len(done) - self._rows + 1, self._rows)]
+        # The rows that stayed open come last. Of a few hundred pairs that is all of them.
+        done += [row for row, _ in still_open]
+        return [done[start : start + self._rows] for start in range(0, len(done), self._rows)]
 
     def _fill(self, rows: list[list[Framed]]) -> Batch:
-        source, source_sentences = (torch.full((len(rows), self._source_size), PAD) for _ in range(2))
-        target, target_sentences, labels = (torch.full((len(rows), self._target_size), PAD) for _ in range(3))
+        # The last batch of an epoch may have empty rows, since another shape would be compiled anew.
+        source, source_sentences = (torch.full((self._rows, self._source_size), PAD) for _ in range(2))
+        target, target_sentences, labels = (torch.full((self._rows, self._target_size), PAD) for _ in range(3))
         for index, row in enumerate(rows):
             start = [0, 0]
             for number, pair in enumerate(row, 1):
@@ -139,11 +186,11 @@ class Batches:
         return Batch(source, source_sentences, target, target_sentences, labels)
 
 
-def loss_of(model: Model, batch: Batch) -> Tensor:
-    """Mean cross-entropy of the target tokens."""
-    with torch.autocast("cpu", torch.bfloat16):
+def loss_of(model: Model, batch: Batch, *, precision: torch.dtype = torch.bfloat16) -> Tensor:
+    """Mean cross-entropy of the target tokens; the products are computed in `precision`."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
         memory, memory_sentences = None, None
-        if model.shape.encoder_layers:
+        if model.shape.has_encoder:
             memory_sentences = batch.source_sentences
             memory = model.encode(batch.source, memory_sentences)
         hidden = model.decode(batch.target, batch.target_sentences, memory, memory_sentences)
@@ -153,20 +200,48 @@ def loss_of(model: Model, batch: Batch) -> Tensor:
     return functional.cross_entropy(logits.float(), batch.labels[wanted])
 
 
-class Run:
-    """A training run and all that is needed to go on with it."""
+@torch.no_grad()
+def mean_loss(model: Model, batches: Batches) -> float:
+    """Return the mean cross-entropy of all target tokens, each seen once."""
+    total, tokens = 0.0, 0
+    for batch in batches.epoch(0):
+        labels = int((batch.labels != PAD).sum())
+        total += loss_of(model, batch).item() * labels
+        tokens += labels
+    return total / tokens
 
-    def __init__(self, config: dict, prepared: Path, teacher: Path, out: Path, dev: Path) -> None:
-        self.config, self.prepared, self.out, self.dev = config, prepared, out, dev
+
+Fields = dict[str, float | str]
+
+
+def print_as_json(fields: Fields) -> None:
+    print(json.dumps(fields), flush=True)
+
+
+class Run:
+    """A training run and all that is needed to go on with it.
+
+    `config` has the settings of `configs/*.yaml` from `learning_rate` on; `steps` may stand in the place of `minutes`.
+    `probe` says now and then how good the model is; what it returns is logged. `report` is told every line of the log.
+    A checkpoint in `out` is gone on with.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        batches: Batches,
+        config: dict,
+        out: Path,
+        *,
+        probe: Callable[[], Fields],
+        report: Callable[[Fields], None] = print_as_json,
+    ) -> None:
+        self.model, self.batches, self.config, self.out = model, batches, config, out
+        self._probe, self._report = probe, report
         out.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(config["threads"])
-        torch.manual_seed(config["seed"])
-        self.vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
-        shape = Shape(len(self.vocabulary), tuple(config["encoder_layers"]), tuple(config["decoder_layers"]))
-        rows = json.loads((prepared / "teacher_rows.json").read_text())
-        self.model = from_teacher(shape, torch.load(teacher, mmap=True), rows)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            model.parameters(),
             lr=config["learning_rate"],
             betas=tuple(config["betas"]),
             weight_decay=config["weight_decay"],
@@ -183,6 +258,13 @@ class Run:
     def checkpoint(self) -> Path:
         return self.out / "checkpoint.pt"
 
+    @property
+    def progress(self) -> float:
+        """How much of its steps or minutes is spent, 1 at the end."""
+        if "steps" in self.config:
+            return self.step / self.config["steps"]
+        return self.seconds / (60 * self.config["minutes"])
+
     def save(self) -> None:
         """Write the checkpoint so that a crash in the middle leaves the one before."""
         state = {
@@ -195,49 +277,23 @@ class Run:
         torch.save(state, self.checkpoint.with_suffix(".part"))
         self.checkpoint.with_suffix(".part").rename(self.checkpoint)
 
-    def log(self, **fields: float | str) -> None:
-        line = json.dumps({"step": self.step, "minutes": round(self.seconds / 60, 2), **fields})
-        print(line, flush=True)
+    def log(self, fields: Fields) -> None:
+        fields = {"step": self.step, "minutes": round(self.seconds / 60, 2), **fields}
         with (self.out / "log.jsonl").open("a") as file:
-            file.write(line + "\n")
+            file.write(json.dumps(fields) + "\n")
+        self._report(fields)
 
-    def probe(self) -> None:
-        """Translate a few sentences with the int8 export, since that is what will be shipped."""
-        folder = self.out / "probe"
-        write_folder(
-            self.model,
-            self.vocabulary,
-            self.prepared / "tokenizer.model",
-            folder,
-            max_source_tokens=self.config["max_source_tokens"],
-        )
-        arabic, english = read_set(self.dev, "flores_dev", limit=100)
-        translations, _ = translate(folder, arabic)
-        scores = corpus_scores(translations, english)
-        self.log(bleu=scores["bleu"], chrf=scores["chrf"], sample=translations[0])
-
-    def train(self) -> None:
-        pairs = read_pairs(self.prepared, self.vocabulary)
-        has_encoder = bool(self.model.shape.encoder_layers)
-        batches = Batches(
-            pairs,
-            rows=self.config["rows"],
-            source_size=self.config["row_tokens"] if has_encoder else 0,
-            target_size=self.config["row_tokens"],
-            prompt=frame_encoder_decoder if has_encoder else frame_decoder_only(self.vocabulary.index("\n")),
-            seed=self.config["seed"],
-        )
-        print(f"{len(pairs)} weighted pairs, {batches.dropped} longer than a row", flush=True)
-        budget = self.config["minutes"] * 60
+    def train(self, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Train to the end, or until `stopping` after some step; save, and return whether it was the end."""
         saved_at = probed_at = self.seconds
         losses: deque[float] = deque(maxlen=100)
         tokens, tokens_since = 0, self.seconds
-        for batch in batches.from_number(self.step):
-            if self.seconds >= budget:
+        for batch in self.batches.from_number(self.step):
+            if self.progress >= 1 or stopping():
                 break
             started = time.monotonic()
             rate = self.config["learning_rate"] * min(1, (self.step + 1) / self.config["warmup_steps"])
-            rate *= min(1, (1 - self.seconds / budget) / self.config["decay_share"])
+            rate *= min(1, (1 - self.progress) / self.config["decay_share"])
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             loss = loss_of(self.model, batch)
@@ -251,20 +307,71 @@ class Run:
             tokens += int((batch.target != PAD).sum() + (batch.source != PAD).sum())
             if self.step % 10 == 0:
                 self.log(
-                    loss=round(sum(losses) / len(losses), 4),
-                    lr=round(rate, 7),
-                    tokens_per_s=round(tokens / (self.seconds - tokens_since)),
-                    eta_minutes=round((budget - self.seconds) / 60, 1),
+                    {
+                        "loss": round(sum(losses) / len(losses), 4),
+                        "lr": round(rate, 7),
+                        "tokens_per_s": round(tokens / (self.seconds - tokens_since)),
+                        "eta_minutes": round((1 / self.progress - 1) * self.seconds / 60, 1),
+                    }
                 )
                 tokens, tokens_since = 0, self.seconds
             if self.seconds - saved_at > 60 * self.config["checkpoint_minutes"]:
                 self.save()
                 saved_at = self.seconds
             if self.seconds - probed_at > 60 * self.config["probe_minutes"]:
-                self.probe()
+                self.log(self._probe())
                 probed_at = self.seconds
         self.save()
-        self.probe()
+        if self.progress < 1:
+            return False
+        self.log(self._probe())
+        return True
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets, so that a run ends between two steps, with a checkpoint."""
+    asked = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: asked.set()) for number in numbers]
+    try:
+        yield asked
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def compile_layers() -> None:
+    """Compile one layer for each shape, shared by all layers. Needs a C++ compiler and a minute.
+
+    Without this 540 tokens/s, with it 870 for the teacher.
+    """
+    torch._dynamo.config.recompile_limit = 64
+    Layer.forward = torch.compile(Layer.forward, dynamic=False)
+
+
+def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path) -> None:
+    vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
+    rows = json.loads((prepared / "teacher_rows.json").read_text())
+    model = from_teacher(config["encoder_layers"], config["decoder_layers"], torch.load(teacher, mmap=True), rows)
+    pairs = read_pairs(prepared, vocabulary)
+    batches = Batches.for_model(
+        model, vocabulary, pairs, rows=config["rows"], row_tokens=config["row_tokens"], seed=config["seed"]
+    )
+    print(f"{len(pairs)} weighted pairs, {batches.dropped} longer than a row", flush=True)
+    arabic, english = read_set(dev, "flores_dev", limit=100)
+
+    def probe() -> Fields:
+        """Translate a few sentences with the int8 export, since that is what will be shipped."""
+        folder = out / "probe"
+        limit = config["max_source_tokens"]
+        write_folder(model, vocabulary, prepared / "tokenizer.model", folder, max_source_tokens=limit)
+        translations = [answer.translation for answer in ServedModel(folder).translate(arabic)]
+        scores = corpus_scores(translations, english)
+        return {"bleu": scores["bleu"], "chrf": scores["chrf"], "sample": translations[0]}
+
+    with stop_requests() as asked:
+        Run(model, batches, config, out, probe=probe).train(asked.is_set)
 
 
 if __name__ == "__main__":
@@ -279,7 +386,5 @@ if __name__ == "__main__":
     settings = yaml.safe_load(arguments.config.read_text())
     if arguments.minutes:
         settings["minutes"] = arguments.minutes
-    # One compiled layer for each shape, shared by all layers: without this 540 tokens/s, with it 870 for the teacher.
-    torch._dynamo.config.recompile_limit = 64
-    Layer.forward = torch.compile(Layer.forward, dynamic=False)
-    Run(settings, arguments.prepared, arguments.teacher, arguments.out, arguments.dev).train()
+    compile_layers()
+    main(settings, arguments.prepared, arguments.teacher, arguments.out, arguments.dev)

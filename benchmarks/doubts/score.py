@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import ctranslate2
 import torch
-from training.restore import CannotRestore, restore
 
 from benchmarks.doubts.labelled import Score
 from services.translator.model import Model
+from training.restore import CannotRestore, restore
 from training.train import BOS, EOS, PAD
 
 BATCH = 16

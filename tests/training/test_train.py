@@ -1,0 +1,81 @@
+"""A training run can be stopped and gone on with."""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make .venv/train-ready")
+
+from tests.training.conftest import Pieces, made_pairs
+from tests.training.tiny import KINDS, tiny_batches, tiny_model
+from training.train import Fields, Run, encode_pairs, mean_loss
+
+CONFIG = {
+    "learning_rate": 1e-2,
+    "warmup_steps": 2,
+    "decay_share": 0.5,
+    "betas": [0.9, 0.98],
+    "weight_decay": 0.01,
+    "clip_norm": 1.0,
+    "steps": 24,
+    "checkpoint_minutes": 10,
+    "probe_minutes": 10,
+    "threads": 1,
+}
+
+
+def a_run(kind: str, pieces: Pieces, out: Path, told: list[Fields] | None = None, **changes: object) -> Run:
+    pairs = encode_pairs(made_pairs(40), pieces.file, pieces.vocabulary)
+    model = tiny_model(kind, len(pieces.vocabulary))
+    batches = tiny_batches(kind, pairs, pieces.vocabulary, rows=4)
+    report = told.append if told is not None else lambda fields: None
+    return Run(model, batches, CONFIG | changes, out, probe=lambda: {"probe": "done"}, report=report)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(kind: str, pieces: Pieces, tmp_path: Path) -> None:
+    """Stopped in the second epoch and resumed, the weights are the same to the last bit."""
+    whole = a_run(kind, pieces, tmp_path / "whole")
+    assert whole.train()
+
+    first = a_run(kind, pieces, tmp_path / "halves")
+    assert not first.train(stopping=lambda: first.step == 11)
+    assert first.batches.steps(1) < 11
+    second = a_run(kind, pieces, tmp_path / "halves")
+    assert second.step == 11
+    assert second.train()
+    assert second.step == CONFIG["steps"]
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(weight, second.model.state_dict()[name]), name
+
+
+def test_a_run_learns_and_says_how_far_it_is(pieces: Pieces, tmp_path: Path) -> None:
+    """The loss falls; every ten steps a line says loss, speed and what is left, and the last one is the probe's."""
+    told: list[Fields] = []
+    run = a_run("encoder-decoder", pieces, tmp_path, told)
+    before = mean_loss(run.model, run.batches)
+    run.train()
+    assert mean_loss(run.model, run.batches) < 0.8 * before
+    assert [line["step"] for line in told] == [10, 20, 24]
+    assert told[0]["loss"] > told[1]["loss"]
+    assert all(line["tokens_per_s"] > 0 for line in told[:2])
+    assert told[0]["eta_minutes"] >= told[1]["eta_minutes"]
+    assert told[-1]["probe"] == "done"
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_finished_run_does_nothing_more(pieces: Pieces, tmp_path: Path) -> None:
+    """The same command after the end trains no further step."""
+    a_run("decoder-only", pieces, tmp_path).train()
+    again = a_run("decoder-only", pieces, tmp_path)
+    assert again.train()
+    assert again.step == CONFIG["steps"]
+
+
+def test_minutes_bound_a_run_too(pieces: Pieces, tmp_path: Path) -> None:
+    """A run without a number of steps ends when its minutes of work are over."""
+    run = a_run("decoder-only", pieces, tmp_path)
+    del run.config["steps"]
+    run.config["minutes"] = 0.005
+    assert run.train()
+    assert 0.3 <= run.seconds < 3
