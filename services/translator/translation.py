@@ -18,7 +18,7 @@ from services.translator.queue import TranslationQueue
 from services.translator.span import Span
 from services.translator.split import split
 
-VERSION = "2"
+VERSION = "3"
 """Raised with every change that can change an answer: it is part of the cache keys."""
 
 
