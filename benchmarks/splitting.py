@@ -20,6 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=40, help="documents to translate")
     args = parser.parse_args()
     examples = [*articles(args.data), *joined(args.data)]
-    result: dict[str, object] = {"pysbd": pysbd.version.VERSION, "boundaries": boundaries(examples)}
+    result: dict[str, object] = {"pysbd": version("pysbd"), "boundaries": boundaries(examples)}
     if args.model:
         result["translation"] = translation(args.data / "dev", args.model, args.limit)
     print(results_file.keep("splitting", result))
