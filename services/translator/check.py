@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 
+from services.translator.language import dialect_of
+
 
 class Reason(IntEnum):
     """Names and numbers of `Flag.Reason` in `article.proto`."""
@@ -151,7 +153,10 @@ def latin(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
 
 def low_probability(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     if sentence.log_probability < thresholds.log_probability:
-        yield Doubt(Reason.LOW_PROBABILITY, f"mean log-probability {sentence.log_probability:.2f}")
+        # Dialect alone is no doubt, since a model may know some; an unsure model and dialect are one story.
+        dialect = dialect_of(sentence.source)
+        because = f"; {dialect} dialect, which news does not write" if dialect else ""
+        yield Doubt(Reason.LOW_PROBABILITY, f"mean log-probability {sentence.log_probability:.2f}{because}")
 
 
 CHECKS: tuple[Callable[[Checkable, Thresholds], Iterator[Doubt]], ...] = (
