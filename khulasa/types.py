@@ -22,6 +22,7 @@ class FlagReason(IntEnum):
     NOT_ARABIC = 11
     FRAGMENT = 12
     BOILERPLATE_SKIPPED = 13
+    MARK_LOST = 14
 
 
 class ParagraphKind(IntEnum):

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import IntEnum
 
 from services.translator.language import dialect_of
+from services.translator.survival import lost_marks, lost_months
 
 
 class Reason(IntEnum):
@@ -30,6 +31,7 @@ class Reason(IntEnum):
     NOT_ARABIC = 11
     FRAGMENT = 12
     BOILERPLATE_SKIPPED = 13
+    MARK_LOST = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,17 @@ def length_ratio(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]
 def numbers(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     source, translation = _numbers(sentence.source), _numbers(sentence.translation)
     expected = _numbers(_LIST_MARKER.sub("", sentence.source), scaled=True)
-    known = frozenset().union(*source.values())
-    written = _spelled_numbers(sentence.translation).union(*translation.values())
-    lost = [n for n, readings in expected.items() if readings.isdisjoint(written) and not _is_month_date(n, sentence)]
-    # English may write in digits what Arabic spells out, so a small new number proves nothing.
+    known = frozenset().union(*source.values(), *(map(_plain, number.split()) for number in source))
+    written = _spelled_numbers(sentence.translation).union(*translation.values(), _roman_numbers(sentence.translation))
+    lost = [
+        n for n, readings in expected.items() if not (_is_written(n, readings, written) or _is_month_date(n, sentence))
+    ]
+    lost += lost_months(sentence.source, sentence.translation)
+    # English may write in digits what Arabic spells out, and 1 and 2 what Arabic puts into the form of the noun.
     added = [
         n
-        for n, readings in translation.items()
-        if len(n) > 2 and readings.isdisjoint(known) and not _could_be_spelled(sentence.source)
+        for n, readings in _numbers(_LIST_MARKER.sub("", _NAMED_BY_NUMBER.sub(" ", sentence.translation))).items()
+        if n not in ("0", "1", "2") and readings.isdisjoint(known) and not _could_be_spelled(sentence.source)
     ]
     if lost:
         yield Doubt(Reason.NUMBER_MISMATCH, f"{', '.join(sorted(lost))} is missing")
@@ -151,6 +156,11 @@ def latin(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
         yield Doubt(Reason.LATIN_LOST, " ".join(lost))
 
 
+def marks(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
+    if lost := lost_marks(sentence.source, sentence.translation):
+        yield Doubt(Reason.MARK_LOST, ", ".join(lost))
+
+
 def low_probability(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     if sentence.log_probability < thresholds.log_probability:
         # Dialect alone is no doubt, since a model may know some; an unsure model and dialect are one story.
@@ -168,6 +178,7 @@ CHECKS: tuple[Callable[[Checkable, Thresholds], Iterator[Doubt]], ...] = (
     numbers,
     links,
     latin,
+    marks,
     low_probability,
 )
 
@@ -180,7 +191,12 @@ _LINK = re.compile(
 )
 _LINK_END = ".,!?،؛؟:;\"')]}"  # stands after an address rather than in it
 _LIST_MARKER = re.compile(r"^\d{1,3} ?[-.)](?=\D)")  # often dropped in translation, and nobody misses it
-_NUMBER = re.compile(r"\d+(?:[.,:،]\d+)*")
+# The UN writes thousands with a space and, as typed, in reverse: "000 350" is 350,000, "294 641 1" is 1,641,294.
+_NUMBER = re.compile(r"(?<![\d.,])(?:\d{3} )+\d{1,3}(?![\d.,]\d|\d)|\d+(?:[.,:،]\d+)*")
+# Sections and times that Arabic joins otherwise: "3-2-1" is 3.2.1, "47/10" is 10:47.
+_JOINED = re.compile(r"(?<![\d/-])\d+(?:[/-]\d+)+(?![\d/-])")
+_ROMAN = re.compile(r"\b(?:X{0,3}|XL|LX{0,3}|XC)(?:IX|IV|V?I{0,3})\b")
+_NAMED_BY_NUMBER = re.compile(r"[A-Za-z]+-?\d+|\d+(?=[A-Za-z])|\[\d+\]")  # "COVID-19", "G20", "[23]"
 
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -249,10 +265,36 @@ def _numbers(text: str, *, scaled: bool = False) -> dict[str, frozenset[str]]:
     "2.5 مليون" may be "2.5" and "2500000", but only the latter if `scaled`: a thousand that became a million is wrong.
     "14:30" is also "2:30", "15:00" also "3".
     """
-    return {_plain(match.group()): frozenset(_readings(text, match, scaled)) for match in _NUMBER.finditer(text)}
+    joined = [(match.span(), match.group()) for match in _JOINED.finditer(text)]
+    return {
+        (match.group() if " " in match.group() else _plain(match.group())): frozenset(
+            [
+                *_readings(text, match, scaled),
+                *(
+                    reading
+                    for span, group in joined
+                    if span[0] <= match.start() < span[1]
+                    for reading in _rejoined(group)
+                ),
+            ]
+        )
+        for match in _NUMBER.finditer(text)
+    }
+
+
+def _rejoined(group: str) -> Iterator[str]:
+    """Yield what "3-2-1" and "47/10" may be written as."""
+    parts = re.split("[/-]", group)
+    for order in (parts, parts[::-1]):
+        yield from (_plain(sign.join(order)) for sign in ".:")
+        if len(parts) == 2:
+            yield "".join(order)
 
 
 def _readings(text: str, match: re.Match[str], scaled: bool) -> Iterator[str]:
+    if " " in match.group():
+        yield from _spaced(match.group().split())
+        return
     plain = _plain(match.group())
     if _DECIMAL.fullmatch(plain):
         word = _NEXT_WORD.match(text, match.end())
@@ -266,6 +308,32 @@ def _readings(text: str, match: re.Match[str], scaled: bool) -> Iterator[str]:
             yield f"{hour}:{clock[2]}"
             if clock[2] == "00":
                 yield str(hour)
+
+
+def _spaced(groups: list[str]) -> Iterator[str]:
+    """Yield what groups of three digits may be as one number, in either order."""
+    yield _plain("".join(reversed(groups)))
+    if len(groups[-1]) == 3 and groups[0] != "000":
+        yield _plain("".join(groups))
+
+
+def _is_written(number: str, readings: frozenset[str], written: frozenset[str]) -> bool:
+    """Tell whether one of the readings is written, or "100 200" as two numbers."""
+    apart = " " in number and "000" not in number.split()
+    return not readings.isdisjoint(written) or (apart and {_plain(group) for group in number.split()} <= written)
+
+
+def _roman_numbers(text: str) -> frozenset[str]:
+    """Return the values of Roman numerals up to 99; a lone "I" only in brackets, where it is no pronoun."""
+    numerals = {match.group() for match in _ROMAN.finditer(text)} - {"", "I"}
+    if "(I)" in text:
+        numerals.add("I")
+    return frozenset(str(_roman_value(numeral)) for numeral in numerals)
+
+
+def _roman_value(numeral: str) -> int:
+    values = [{"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}[letter] for letter in numeral]
+    return sum(-value if value < later else value for value, later in zip(values, [*values[1:], 0], strict=True))
 
 
 def _plain(number: str) -> str:

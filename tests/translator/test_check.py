@@ -44,6 +44,30 @@ def reasons(source: str, translation: str, **changes: object) -> set[Reason]:
         ("زوروا https://a.example/b، ثم راسلونا.", "Visit https://a.example/b, then write to us."),
         ('زوروا الموقع ("www.a.example").', 'Visit the site ("www.a.example").'),
         ("لا لا لا لا", "No, no, no, no"),
+        ("تسلم 918 483 شخصا أدوية.", "483,918 people received medicines."),
+        ("الهدف 000 350 مدرسة.", "The target is 350,000 schools."),
+        ("تبلغ المساحة 294 641 1 كيلومترا.", "The area is 1,641,294 kilometres."),
+        ("حضر 350 000 شخص.", "350,000 people came."),
+        ("الغرفتان 101 205 في المبنى", "Rooms 101 and 205 in the building"),
+        ("يعقد الاجتماع في الساعة 47/10.", "The meeting will be held at 10.47 a.m."),
+        ("تنص المادة 3-2-1 على ذلك.", "Article 3.2.1 says so."),
+        ("تنص المادة 10-103 على ذلك.", "Section 10.103 says so."),
+        ("القرار 1894 (د-57) والقرار 9 (د-1)", "Resolutions 1894 (LVII) and 9 (I)"),
+        ("وصل الوزير مع مسافرين اثنين", "The minister arrived with 2 passengers"),
+        ("أعلنت الوزارة عن وفيات بفيروس كورونا", "The ministry announced deaths from COVID-19"),
+        ("قتل عشرون شخصا", "20 people were killed"),
+        ("بلغت النسبة 35% في 12 مارس.", "The share was 35 percent on 12 March."),
+        ("بلغت النسبة 35 في المائة.", "The share was 35 per cent."),
+        ("دفع 20 مليون دولار و5 آلاف يورو.", "He paid $20 million and €5,000."),
+        ("صدر في آب/أغسطس 2012.", "It was published in August 2012."),
+        ("يمارس 12 لاعبا الرياضة، ومارس 3 حكام ذلك.", "12 players do sports, and 3 referees did so."),
+        ("مرحبا {name}، لديك %d رسائل", "Hello {name}, you have %d messages"),
+        ('قال الوزير: "لن نترك أحدا من الناس خلفنا".', "The minister said: “We will leave none of the people behind.”"),
+        (
+            'صدر تقرير "مبادئ دكا للهجرة بكرامة" أمس.',
+            "The Dhaka Principles for Migration with Dignity came out yesterday.",
+        ),
+        ("كتب #السعودية على حسابه", "He wrote Saudi Arabia on his account"),
     ],
 )
 def test_a_good_translation_has_no_flag(source: str, translation: str) -> None:
@@ -73,6 +97,18 @@ def test_a_good_translation_has_no_flag(source: str, translation: str) -> None:
         ("قال الوزير إن الخطة جاهزة", "The plan is very good very good very good", Reason.REPETITION),
         ("زوروا الموقع news.example.com اليوم", "Visit the site today", Reason.LINK_LOST),
         ("قال الوزير إن الخطة جاهزة", "The minister said ﺍﻟﺨﻄﺔ is ready", Reason.ARABIC_LEFT),
+        ("تسلم 918 483 شخصا أدوية.", "918 people received medicines in the city.", Reason.NUMBER_MISMATCH),
+        ("الهدف 000 350 مدرسة.", "The target is 350 schools.", Reason.NUMBER_MISMATCH),
+        ("وصل الوزير إلى المدينة", "The minister arrived in the city with 17 others", Reason.NUMBER_MISMATCH),
+        ("صدر القرار في 12 مارس 2018", "The decision of 12 May 2018 was issued", Reason.NUMBER_MISMATCH),
+        ("صدر القرار في تشرين الثاني 2018", "The decision was issued in October 2018", Reason.NUMBER_MISMATCH),
+        ("بلغت النسبة 35%", "The share was 35", Reason.MARK_LOST),
+        ("بلغت النسبة ٣٥ في المئة", "The share was 35 points", Reason.MARK_LOST),
+        ("دفع 20 مليون دولار", "He paid 20 million", Reason.MARK_LOST),
+        ("دفع 20 مليون يورو", "He paid $20 million", Reason.MARK_LOST),
+        ("مرحبا {name}، كيف الحال", "Hello name, how are you", Reason.MARK_LOST),
+        ("لديك %1$s رسائل من %s", "You have %1$s messages", Reason.MARK_LOST),
+        ('وأضاف: "لن نترك أحدا من الناس خلفنا".', "We will leave none of the people behind.", Reason.MARK_LOST),
     ],
 )
 def test_a_fault_is_found(source: str, translation: str, reason: Reason) -> None:
@@ -106,10 +142,10 @@ def test_a_cut_answer_is_flagged() -> None:
 
 
 @needs_shared
-@pytest.mark.parametrize("name", ["flores_dev", "tico19_dev"])
+@pytest.mark.parametrize("name", ["flores_dev", "tico19_dev", "un_dev"])
 def test_human_translations_are_hardly_flagged(name: str) -> None:
-    """Of about a thousand human translations, at most one in fifty has a flag."""
+    """Of about a thousand human translations, at most one in a hundred has a flag."""
     folder = SHARED / "data/dev"
     arabic, english = ((folder / f"{name}.{language}").read_text().splitlines() for language in ("ar", "en"))
     flagged = [bool(reasons(*pair)) for pair in zip(arabic, english, strict=True)]
-    assert sum(flagged) * 50 <= len(flagged)
+    assert sum(flagged) * 100 <= len(flagged)
