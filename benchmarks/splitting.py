@@ -24,7 +24,6 @@ from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
-import pysbd
 from sacrebleu.metrics import CHRF
 
 from benchmarks import results_file
@@ -80,12 +79,12 @@ def regular_expression(text: str) -> list[int]:
     return [match.end() for match in re.finditer(r"[.!?؟؛…][\"'»”’)\]]*(?=\s)", text)]
 
 
-_SEGMENTER = pysbd.Segmenter(language="ar", clean=False, char_span=True)
-
-
 def pysbd_arabic(text: str) -> list[int]:
     """Split as pySBD does."""
-    return [span.end for span in _SEGMENTER.segment(text)][:-1]
+    import pysbd  # not among the packages of the tests, which use the marks without it
+
+    segmenter = pysbd.Segmenter(language="ar", clean=False, char_span=True)
+    return [span.end for span in segmenter.segment(text)][:-1]
 
 
 METHODS: dict[str, Method] = {"khulasa": ours, "pysbd": pysbd_arabic, "regular expression": regular_expression}
@@ -140,16 +139,17 @@ def _starts(text: str, ends: list[int]) -> frozenset[int]:
     return frozenset(word.start() for word in words if word)
 
 
-def boundaries(examples: list[Example]) -> dict[str, dict[str, dict[str, float]]]:
+def boundaries(examples: list[Example], methods: dict[str, Method] = METHODS) -> dict[str, dict[str, dict[str, float]]]:
     """Return precision, recall and F1 of each method for each source, and over all broadcasters."""
     sources = sorted({example.source for example in examples})
     groups = {source: [source] for source in sources}
     for kind in ("hard", "sampled"):
         groups[kind] = [source for source in sources if source.startswith(kind)]
-    counts = {name: _count(method, examples) for name, method in METHODS.items()}
+    counts = {name: _count(method, examples) for name, method in methods.items()}
     table = {
         group: {name: _scores(sum((count[source] for source in members), Counter())) for name, count in counts.items()}
         for group, members in groups.items()
+        if members
     }
     for group, row in table.items():
         cells = "  ".join(

@@ -93,6 +93,9 @@ def repetition(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     words = _words(sentence.translation)
     source_words = _words(sentence.source)
     source_repeats = max(times for _, times in _repeats(source_words))
+    if (times := _rounds(words)) > max(_rounds(source_words), source_repeats):
+        yield Doubt(Reason.REPETITION, f"the whole {times} times")
+        return
     for phrase, times in _repeats(words):
         # Long sentences repeat "of the Committee" in good style, so they may a little more often.
         if times >= max(thresholds.repeats + len(words) // 25, source_repeats + 1):
@@ -247,6 +250,12 @@ def _repeats(words: list[str]) -> Iterator[tuple[str, int]]:
         yield _longest_run(words, size)
     grams = Counter(" ".join(words[i : i + 3]) for i in range(len(words) - 2))
     yield grams.most_common(1)[0] if grams else ("", 0)
+
+
+def _rounds(words: list[str]) -> int:
+    """Return how many times `words` are one phrase after itself: 2 for "hello hello"."""
+    sizes = (size for size in range(1, len(words)) if len(words) % size == 0)
+    return next((len(words) // size for size in sizes if words == words[:size] * (len(words) // size)), 1)
 
 
 def _longest_run(words: list[str], size: int) -> tuple[str, int]:

@@ -1,8 +1,8 @@
 """What must come through a translation besides words, numbers and addresses.
 
-Percent signs, currencies, placeholders, quotation marks and months are looked for in the English, and a list marker
-that a model dropped is put back. A hashtag in Arabic is translated like any word, with or without its "#".
-All of it works on normalized Arabic.
+Percent signs, currencies, placeholders, quotation marks and months are looked for in the English. A list marker that a
+model dropped is put back, and Arabic punctuation that it kept is made English. A hashtag in Arabic is translated like
+any word, with or without its "#". All of it works on normalized Arabic.
 """
 
 import re
@@ -31,6 +31,11 @@ def lost_months(source: str, translation: str) -> list[str]:
     ]
 
 
+def in_english_marks(translation: str) -> str:
+    """Return `translation` with "?", "," and ";" for the Arabic ones; a question that ends in both has one."""
+    return re.sub(r"؟ ?\?|\? ?؟", "?", translation).translate(_ENGLISH_MARKS)
+
+
 def with_list_marker(source: str, translation: str) -> str:
     """Return `translation` with the marker that `source` begins with, if it has none: models drop it.
 
@@ -45,6 +50,7 @@ def with_list_marker(source: str, translation: str) -> str:
     return translation if present else f"{sign} {translation}"
 
 
+_ENGLISH_MARKS = str.maketrans("؟،؛٪", "?,;%")
 _BULLETS = "-*•·▪●◦‣"
 _LIST_MARKER = re.compile(rf"(?:[{_BULLETS}]|\d{{1,3}} ?[-.)]|\(\d{{1,3}}\)) +(?=\S)")
 # Of printf, of Python and of templates.

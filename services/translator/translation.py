@@ -17,7 +17,7 @@ from services.translator.normalize import SCHEMES, normalize
 from services.translator.queue import TranslationQueue
 from services.translator.span import Span
 from services.translator.split import split
-from services.translator.survival import with_list_marker
+from services.translator.survival import in_english_marks, with_list_marker
 
 VERSION = "3"
 """Raised with every change that can change an answer: it is part of the cache keys."""
@@ -102,7 +102,8 @@ class ParagraphTranslator:
         if not self._is_decodable(sentence):
             return _passed_through(sentence)
         decoded = next(answers)
-        translation = with_list_marker(sentence.normalized, self._tokenizer.decode(decoded.tokens))
+        translation = in_english_marks(self._tokenizer.decode(decoded.tokens))
+        translation = with_list_marker(sentence.normalized, translation)
         doubts = check(
             Checkable(
                 source=sentence.normalized,

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import splitting
 from services.translator.split import cut_to_fit, split
+from tests.conftest import SHARED, needs_shared
 
 _SIGNS = st.text(alphabet=st.one_of(st.characters(), st.sampled_from(" .،؟!؛\n\"')(د1اب")), max_size=100)
 _TRAPS = st.sampled_from(["بي.", "سي", ".نت", "(...)", '."', "، ...", " مضيفا ", "!، ", "د. "])
@@ -76,6 +78,14 @@ def test_signs_alone_are_no_sentence_of_their_own() -> None:
     """Dots and marks stay with the words before or after them."""
     assert sentences("قال ... نعم") == ["قال ...", "نعم"]
     assert sentences('لن نذهب."') == ['لن نذهب."']
+
+
+@needs_shared
+def test_marked_news_is_split_as_it_was_marked() -> None:
+    """On the gold set of real paragraphs: nineteen in twenty of the hard boundaries, nearly all of the common ones."""
+    scores = splitting.boundaries(list(splitting.articles(SHARED / "data")), {"khulasa": splitting.ours})
+    assert scores["hard"]["khulasa"]["f1"] >= 95
+    assert scores["sampled"]["khulasa"]["f1"] >= 98
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from services.translator.check import Reason
 from services.translator.model import Model
 from services.translator.queue import TranslationQueue
-from services.translator.survival import lost_marks, lost_months, with_list_marker
+from services.translator.survival import in_english_marks, lost_marks, lost_months, with_list_marker
 from services.translator.translation import ParagraphTranslator, TranslatedSentence
 from tests.conftest import SHARED, ScriptedEngine, needs_shared
 
@@ -131,3 +131,4 @@ def test_any_text_can_be_looked_through(source: str, translation: str) -> None:
     assert with_list_marker(source, kept) == kept
     assert set(lost_marks(source, translation)) <= {*lost_marks(source, "")}
     assert set(lost_months(source, translation)) <= {*lost_months(source, "")}
+    assert in_english_marks(in_english_marks(translation)) == in_english_marks(translation)
