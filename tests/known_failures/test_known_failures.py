@@ -181,7 +181,8 @@ def test_stops_in_a_row_do_not_end_the_splitting() -> None:
 )
 async def test_markup_does_not_cut_sentences(html: str, text: str) -> None:
     """github.com/LibreTranslate/LibreTranslate/issues/288, 806 and 144, and
-    github.com/argosopentech/translate-html/issues/10 and 19: line breaks and tags within a paragraph cut its sentence, and a tag was translated."""
+    github.com/argosopentech/translate-html/issues/10 and 19: line breaks and tags within a paragraph cut its sentence,
+    and a tag was translated."""
     extractor = HtmlExtractor()
     try:
         assert (await extractor.extract(html, timeout_s=20)).text == text
