@@ -22,7 +22,8 @@ class FlagReason(IntEnum):
     NOT_ARABIC = 11
     FRAGMENT = 12
     BOILERPLATE_SKIPPED = 13
-    UNRELATED = 14
+    MARK_LOST = 14
+    UNRELATED = 15
 
 
 class ParagraphKind(IntEnum):

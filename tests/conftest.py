@@ -130,11 +130,22 @@ ENGLISH = [
 ]
 
 
+MARKS = {'"': '""', "%": "%", "دولار": "dollars", "يورو": "euros", "درهم": "dirhams"} | {
+    "فبراير": "February",
+    "مارس": "March",
+    "أبريل": "April",
+    "مايو": "May",
+    "يوليو": "July",
+    "سبتمبر": "September",
+}
+
+
 def plausible_english(arabic: str) -> str:
-    """Return an English word for each Arabic one, numbers and names as they are, so that no check objects."""
+    """Return an English word for each Arabic one, numbers, names and marks as they are, so that no check objects."""
     words = [word if word.isascii() else ENGLISH[zlib.crc32(word.encode()) % len(ENGLISH)] for word in arabic.split()]
     numbers = re.findall(r"(?<![!-~])\d[\d.,]*(?=[^!-~ ])|(?<=[^!-~ ])\d[\d.,]*", arabic)
-    return " ".join([*words, *numbers])
+    marks = [english for sign, english in MARKS.items() if sign in arabic]
+    return " ".join([*words, *numbers, *marks])
 
 
 class ScriptedEngine:

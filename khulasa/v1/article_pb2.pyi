@@ -143,7 +143,7 @@ class Flag(_message.Message):
         REASON_SOURCE_COPIED: Flag._Reason.ValueType  # 5
         """The Arabic came back as it was."""
         REASON_NUMBER_MISMATCH: Flag._Reason.ValueType  # 6
-        """A number of the source is missing from the English, or the English has one more."""
+        """A number or the month of a date is missing from the English, or the English has one more."""
         REASON_LINK_LOST: Flag._Reason.ValueType  # 7
         """A web address, e-mail address, handle or hashtag is missing from the English."""
         REASON_LATIN_LOST: Flag._Reason.ValueType  # 8
@@ -153,12 +153,14 @@ class Flag(_message.Message):
         REASON_EMPTY: Flag._Reason.ValueType  # 10
         """Nothing came back."""
         REASON_NOT_ARABIC: Flag._Reason.ValueType  # 11
-        """Not in Arabic: passed through as it was sent, not translated."""
+        """Not in Arabic: passed through as it was sent, not translated. `detail` names the language."""
         REASON_FRAGMENT: Flag._Reason.ValueType  # 12
         """Cut out of a longer sentence at a comma or a space, since the model cannot read the whole; may read as a fragment."""
         REASON_BOILERPLATE_SKIPPED: Flag._Reason.ValueType  # 13
         """Boilerplate, not translated by default: `translation` is empty. See `ArticleOptions.translate_boilerplate`."""
-        REASON_UNRELATED: Flag._Reason.ValueType  # 14
+        REASON_MARK_LOST: Flag._Reason.ValueType  # 14
+        """A placeholder, a percent sign, a currency or the quotation marks around somebody's words are missing from the English."""
+        REASON_UNRELATED: Flag._Reason.ValueType  # 15
         """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
@@ -177,7 +179,7 @@ class Flag(_message.Message):
     REASON_SOURCE_COPIED: Flag.Reason.ValueType  # 5
     """The Arabic came back as it was."""
     REASON_NUMBER_MISMATCH: Flag.Reason.ValueType  # 6
-    """A number of the source is missing from the English, or the English has one more."""
+    """A number or the month of a date is missing from the English, or the English has one more."""
     REASON_LINK_LOST: Flag.Reason.ValueType  # 7
     """A web address, e-mail address, handle or hashtag is missing from the English."""
     REASON_LATIN_LOST: Flag.Reason.ValueType  # 8
@@ -187,12 +189,14 @@ class Flag(_message.Message):
     REASON_EMPTY: Flag.Reason.ValueType  # 10
     """Nothing came back."""
     REASON_NOT_ARABIC: Flag.Reason.ValueType  # 11
-    """Not in Arabic: passed through as it was sent, not translated."""
+    """Not in Arabic: passed through as it was sent, not translated. `detail` names the language."""
     REASON_FRAGMENT: Flag.Reason.ValueType  # 12
     """Cut out of a longer sentence at a comma or a space, since the model cannot read the whole; may read as a fragment."""
     REASON_BOILERPLATE_SKIPPED: Flag.Reason.ValueType  # 13
     """Boilerplate, not translated by default: `translation` is empty. See `ArticleOptions.translate_boilerplate`."""
-    REASON_UNRELATED: Flag.Reason.ValueType  # 14
+    REASON_MARK_LOST: Flag.Reason.ValueType  # 14
+    """A placeholder, a percent sign, a currency or the quotation marks around somebody's words are missing from the English."""
+    REASON_UNRELATED: Flag.Reason.ValueType  # 15
     """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
 
     REASON_FIELD_NUMBER: _builtins.int

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 
+from services.translator.language import dialect_of
+from services.translator.survival import lost_marks, lost_months
+
 
 class Reason(IntEnum):
     """Names and numbers of `Flag.Reason` in `article.proto`."""
@@ -28,7 +31,8 @@ class Reason(IntEnum):
     NOT_ARABIC = 11
     FRAGMENT = 12
     BOILERPLATE_SKIPPED = 13
-    UNRELATED = 14
+    MARK_LOST = 14
+    UNRELATED = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,9 @@ def repetition(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     words = _words(sentence.translation)
     source_words = _words(sentence.source)
     source_repeats = max(times for _, times in _repeats(source_words))
+    if (times := _rounds(words)) > max(_rounds(source_words), source_repeats):
+        yield Doubt(Reason.REPETITION, f"the whole {times} times")
+        return
     for phrase, times in _repeats(words):
         # Long sentences repeat "of the Committee" in good style, so they may a little more often.
         if times >= max(thresholds.repeats + len(words) // 25, source_repeats + 1):
@@ -127,14 +134,17 @@ def length_ratio(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]
 def numbers(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     source, translation = _numbers(sentence.source), _numbers(sentence.translation)
     expected = _numbers(_LIST_MARKER.sub("", sentence.source), scaled=True)
-    known = frozenset().union(*source.values())
-    written = _spelled_numbers(sentence.translation).union(*translation.values())
-    lost = [n for n, readings in expected.items() if readings.isdisjoint(written) and not _is_month_date(n, sentence)]
-    # English may write in digits what Arabic spells out, so a small new number proves nothing.
+    known = frozenset().union(*source.values(), *(map(_plain, number.split()) for number in source))
+    written = _spelled_numbers(sentence.translation).union(*translation.values(), _roman_numbers(sentence.translation))
+    lost = [
+        n for n, readings in expected.items() if not (_is_written(n, readings, written) or _is_month_date(n, sentence))
+    ]
+    lost += lost_months(sentence.source, sentence.translation)
+    # English may write in digits what Arabic spells out, and 1 and 2 what Arabic puts into the form of the noun.
     added = [
         n
-        for n, readings in translation.items()
-        if len(n) > 2 and readings.isdisjoint(known) and not _could_be_spelled(sentence.source)
+        for n, readings in _numbers(_LIST_MARKER.sub("", _NAMED_BY_NUMBER.sub(" ", sentence.translation))).items()
+        if n not in ("0", "1", "2") and readings.isdisjoint(known) and not _could_be_spelled(sentence.source)
     ]
     if lost:
         yield Doubt(Reason.NUMBER_MISMATCH, f"{', '.join(sorted(lost))} is missing")
@@ -158,6 +168,11 @@ def latin(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
         yield Doubt(Reason.LATIN_LOST, " ".join(lost))
 
 
+def marks(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
+    if lost := lost_marks(sentence.source, sentence.translation):
+        yield Doubt(Reason.MARK_LOST, ", ".join(lost))
+
+
 def unrelated(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     if sentence.english_explained < thresholds.english_explained:
         yield Doubt(Reason.UNRELATED, f"few of the words stand for any of the source: {sentence.english_explained:.1f}")
@@ -165,10 +180,17 @@ def unrelated(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
 
 def low_probability(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     if sentence.confidence is not None:
-        if sentence.confidence < sentence.doubtful_below:
-            yield Doubt(Reason.LOW_PROBABILITY, f"confidence {sentence.confidence:.2f}")
-    elif sentence.log_probability < thresholds.log_probability:
-        yield Doubt(Reason.LOW_PROBABILITY, f"mean log-probability {sentence.log_probability:.2f}")
+        unsure = sentence.confidence < sentence.doubtful_below
+        measured = f"confidence {sentence.confidence:.2f}"
+    else:
+        unsure = sentence.log_probability < thresholds.log_probability
+        measured = f"mean log-probability {sentence.log_probability:.2f}"
+    if unsure:
+        # Dialect alone is no doubt, since a model may know some; an unsure model and dialect are one story.
+        dialect = dialect_of(sentence.source)
+        yield Doubt(
+            Reason.LOW_PROBABILITY, f"{measured}; {dialect} dialect, which news does not write" if dialect else measured
+        )
 
 
 CHECKS: tuple[Callable[[Checkable, Thresholds], Iterator[Doubt]], ...] = (
@@ -180,6 +202,7 @@ CHECKS: tuple[Callable[[Checkable, Thresholds], Iterator[Doubt]], ...] = (
     numbers,
     links,
     latin,
+    marks,
     unrelated,
     low_probability,
 )
@@ -193,7 +216,12 @@ _LINK = re.compile(
 )
 _LINK_END = ".,!?،؛؟:;\"')]}"  # stands after an address rather than in it
 _LIST_MARKER = re.compile(r"^\d{1,3} ?[-.)](?=\D)")  # often dropped in translation, and nobody misses it
-_NUMBER = re.compile(r"\d+(?:[.,:،]\d+)*")
+# The UN writes thousands with a space and, as typed, in reverse: "000 350" is 350,000, "294 641 1" is 1,641,294.
+_NUMBER = re.compile(r"(?<![\d.,])(?:\d{3} )+\d{1,3}(?![\d.,]\d|\d)|\d+(?:[.,:،]\d+)*")
+# Sections and times that Arabic joins otherwise: "3-2-1" is 3.2.1, "47/10" is 10:47.
+_JOINED = re.compile(r"(?<![\d/-])\d+(?:[/-]\d+)+(?![\d/-])")
+_ROMAN = re.compile(r"\b(?:X{0,3}|XL|LX{0,3}|XC)(?:IX|IV|V?I{0,3})\b")
+_NAMED_BY_NUMBER = re.compile(r"[A-Za-z]+-?\d+|\d+(?=[A-Za-z])|\[\d+\]")  # "COVID-19", "G20", "[23]"
 
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -246,6 +274,12 @@ def _repeats(words: list[str]) -> Iterator[tuple[str, int]]:
     yield grams.most_common(1)[0] if grams else ("", 0)
 
 
+def _rounds(words: list[str]) -> int:
+    """Return how many times `words` are one phrase after itself: 2 for "hello hello"."""
+    sizes = (size for size in range(1, len(words)) if len(words) % size == 0)
+    return next((len(words) // size for size in sizes if words == words[:size] * (len(words) // size)), 1)
+
+
 def _longest_run(words: list[str], size: int) -> tuple[str, int]:
     """Return the phrase of `size` words that follows itself most often, and how often it comes in a row."""
     best, equal = ("", 1 if len(words) >= size else 0), 0
@@ -262,10 +296,36 @@ def _numbers(text: str, *, scaled: bool = False) -> dict[str, frozenset[str]]:
     "2.5 مليون" may be "2.5" and "2500000", but only the latter if `scaled`: a thousand that became a million is wrong.
     "14:30" is also "2:30", "15:00" also "3".
     """
-    return {_plain(match.group()): frozenset(_readings(text, match, scaled)) for match in _NUMBER.finditer(text)}
+    joined = [(match.span(), match.group()) for match in _JOINED.finditer(text)]
+    return {
+        (match.group() if " " in match.group() else _plain(match.group())): frozenset(
+            [
+                *_readings(text, match, scaled),
+                *(
+                    reading
+                    for span, group in joined
+                    if span[0] <= match.start() < span[1]
+                    for reading in _rejoined(group)
+                ),
+            ]
+        )
+        for match in _NUMBER.finditer(text)
+    }
+
+
+def _rejoined(group: str) -> Iterator[str]:
+    """Yield what "3-2-1" and "47/10" may be written as."""
+    parts = re.split("[/-]", group)
+    for order in (parts, parts[::-1]):
+        yield from (_plain(sign.join(order)) for sign in ".:")
+        if len(parts) == 2:
+            yield "".join(order)
 
 
 def _readings(text: str, match: re.Match[str], scaled: bool) -> Iterator[str]:
+    if " " in match.group():
+        yield from _spaced(match.group().split())
+        return
     plain = _plain(match.group())
     if _DECIMAL.fullmatch(plain):
         word = _NEXT_WORD.match(text, match.end())
@@ -279,6 +339,32 @@ def _readings(text: str, match: re.Match[str], scaled: bool) -> Iterator[str]:
             yield f"{hour}:{clock[2]}"
             if clock[2] == "00":
                 yield str(hour)
+
+
+def _spaced(groups: list[str]) -> Iterator[str]:
+    """Yield what groups of three digits may be as one number, in either order."""
+    yield _plain("".join(reversed(groups)))
+    if len(groups[-1]) == 3 and groups[0] != "000":
+        yield _plain("".join(groups))
+
+
+def _is_written(number: str, readings: frozenset[str], written: frozenset[str]) -> bool:
+    """Tell whether one of the readings is written, or "100 200" as two numbers."""
+    apart = " " in number and "000" not in number.split()
+    return not readings.isdisjoint(written) or (apart and {_plain(group) for group in number.split()} <= written)
+
+
+def _roman_numbers(text: str) -> frozenset[str]:
+    """Return the values of Roman numerals up to 99; a lone "I" only in brackets, where it is no pronoun."""
+    numerals = {match.group() for match in _ROMAN.finditer(text)} - {"", "I"}
+    if "(I)" in text:
+        numerals.add("I")
+    return frozenset(str(_roman_value(numeral)) for numeral in numerals)
+
+
+def _roman_value(numeral: str) -> int:
+    values = [{"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}[letter] for letter in numeral]
+    return sum(-value if value < later else value for value, later in zip(values, [*values[1:], 0], strict=True))
 
 
 def _plain(number: str) -> str:

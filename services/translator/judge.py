@@ -10,6 +10,7 @@ from services.translator.check import Checkable, Doubt, Reason, check
 from services.translator.confidence import Calibration, Evidence
 from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
+from services.translator.survival import in_english_marks, with_list_marker
 
 WORTH_A_SECOND_TRY = frozenset(
     {
@@ -23,6 +24,7 @@ WORTH_A_SECOND_TRY = frozenset(
         Reason.LATIN_LOST,
         Reason.TRUNCATED,
         Reason.EMPTY,
+        Reason.MARK_LOST,
         Reason.UNRELATED,
     }
 )
@@ -61,7 +63,7 @@ class Judge:
         adequacy = self._lexicon.adequacy(source_tokens, decoded.tokens) if self._lexicon else Adequacy(0.0, 0.0)
         return Evidence.of(
             source,
-            self._tokenizer.decode(decoded.tokens),
+            self._text(source, decoded),
             log_probability=decoded.log_probability,
             english_explained=adequacy.english_explained,
             arabic_carried=adequacy.arabic_carried,
@@ -69,7 +71,7 @@ class Judge:
 
     def judge(self, source: str, source_tokens: list[str], decoded: Decoded) -> Judgement:
         """Judge an answer to `source`, the sentence as the model read it."""
-        translation = self._tokenizer.decode(decoded.tokens)
+        translation = self._text(source, decoded)
         evidence = self.evidence(source, source_tokens, decoded)
         calibration = self._calibration
         confidence = calibration.confidence(evidence) if calibration else None
@@ -88,3 +90,6 @@ class Judge:
             )
         )
         return Judgement(translation, decoded.log_probability, confidence, doubts)
+
+    def _text(self, source: str, decoded: Decoded) -> str:
+        return with_list_marker(source, in_english_marks(self._tokenizer.decode(decoded.tokens)))

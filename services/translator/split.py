@@ -35,6 +35,14 @@ def split(text: str, *, max_tokens: int, count_tokens: CountTokens) -> list[Piec
     return pieces
 
 
+def cut_to_fit(text: str, *, max_tokens: int, count_tokens: CountTokens) -> list[Span]:
+    """Return the parts of a sentence that the model can read, whatever stops are in it; the whole if it fits."""
+    spans = list(_trimmed(text, 0, len(text)))
+    if not spans or _fits(spans[0].of(text), max_tokens, count_tokens):
+        return spans
+    return list(_cut(text, spans[0], max_tokens, count_tokens))
+
+
 # A full stop that ends no sentence: after an initial ("د.", "ص.ب.") or an abbreviation. Words of two Arabic letters are
 # none: "له.", "به." and "هو." end sentences every day.
 _ABBREVIATION = re.compile(
@@ -43,11 +51,26 @@ _ABBREVIATION = re.compile(
 )
 # "عام 2003 م." and "سنة 1445 هـ.": the era, not an initial.
 _ERA = re.compile(r"\d ?[هم]$")
+# Latin letters by their Arabic names: a dot between two of them ("بي.بي.سي") or before a domain ("العربية.نت") joins.
+_LETTER_NAME = (
+    r"(?:[إأا]يه|بي|سي|دي|[إا]ي|[إأا]ف|جي|[إا]تش|[آأا]ي|جيه|كيه?|[إا]ل|[إأا]م|[إأا]ن|[أا]و|كيو|[آأا]ر|[إأا]س|تي|يو|في"
+    r"|دبليو|[إأا]كس|واي|زد|زي)"
+)
+_AFTER_LETTER_NAME = re.compile(rf"(?:^|[\s(\"'/.])(?:[ولبك]|لل|ال)?{_LETTER_NAME}$")
+_BEFORE_LETTER_NAME = re.compile(rf"{_LETTER_NAME}(?![\u0621-\u064a])")
+_DOMAIN = re.compile(r"(?:نت|كوم|[أا]ور[جغ])(?![\u0621-\u064a])")
+# What goes on after a quotation or an exclamation: a comma, or a participle that begins no sentence of its own.
+_GOES_ON = re.compile(r" ?[،,:]")
+_ATTRIBUTION = re.compile(
+    r" ?(?:(?:مضيف|مشير|مؤكد|موضح|لافت|معتبر|قائل|متابع|مبين|داعي|محذر|مشدد|معرب|متسائل|كاشف|منوه|واصف|معلن)"
+    r"(?:\u064b?ا\u064b?|ة))(?!\w)"
+)
 _LIST_MARKER = re.compile(r"\s*\d{1,3}")
 _STOPS = re.compile(r"[.!?؟؛]+|\n+")
 # Stops that follow after a space ("نعم. .") would be a sentence of signs.
 _MORE_STOPS = re.compile(r"(?: ?[.!?؟؛]+(?![^\s.!?؟؛\"')\]}]))+")
 _CLOSING = "\"')]}"
+_BRACKETS = (")", "]")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.[\w.-]+")
 _ADDRESS_END = ".,!?،؛؟:;\"')]}"
 _LETTER_OR_DIGIT = re.compile(r"\w")
@@ -87,6 +110,8 @@ def _raw_sentences(text: str) -> Iterator[Span]:
             end = _take_closing(text, start, end)
             if more := _MORE_STOPS.match(text, end):
                 end = _take_closing(text, start, more.end())
+            if _GOES_ON.match(text, end) or (end > match.end() and _ATTRIBUTION.match(text, end)):
+                continue
             # A piece of signs alone would be a sentence without words; it stays with its neighbour.
             if not _LETTER_OR_DIGIT.search(text, max(start, wordless), end):
                 wordless = end
@@ -105,13 +130,19 @@ def _address_spans(text: str) -> Iterator[Span]:
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     stop, end = match.group(), match.end()
     following = text[end : end + 1]
+    before = text[max(start, match.start() - 12) : match.start()]
+    if before.endswith(("(", "[")) and following in _BRACKETS:
+        return False  # "(...)" stands for words left out, "(!)" for a raised eyebrow
+    if stop[:2] == ".." and before.rstrip().endswith(("،", ",")):
+        return False
     if stop != ".":
         # "؟" and "!" within a word or address ("?id=1") end nothing.
         return not (stop[0] in "?!" and following.isascii() and following.isalnum())
-    before = text[max(start, match.start() - 12) : match.start()]
     if _LIST_MARKER.fullmatch(text, start, match.start()):
         return False
     if _ABBREVIATION.search(before) and not (_ERA.search(before) and text[end + 1 : end + 2] not in "-0123456789"):
+        return False
+    if _DOMAIN.match(text, end) or (_AFTER_LETTER_NAME.search(before) and _BEFORE_LETTER_NAME.match(text, end)):
         return False
     if not following or following.isspace() or following in _CLOSING:
         return True
@@ -125,8 +156,8 @@ def _take_closing(text: str, start: int, end: int) -> int:
     line = max(text.rfind("\n", earliest, start) + 1, earliest)
     while end < len(text) and text[end] in _CLOSING:
         char = text[end]
-        opened = text.count(char, line, end) % 2 == 1 if char in "\"'" else True
-        if not opened:
+        # Before a word the mark may open the next sentence; before anything else it closes, whatever was forgotten.
+        if char in "\"'" and text[end + 1 : end + 2].isalnum() and text.count(char, line, end) % 2 == 0:
             break
         end += 1
     return end

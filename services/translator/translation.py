@@ -19,7 +19,7 @@ from services.translator.check import Doubt, Reason
 from services.translator.confidence import Calibration
 from services.translator.engine import Decoded
 from services.translator.judge import Judge, Judgement
-from services.translator.language import language_of
+from services.translator.language import NAMES, Language, identify, identify_all
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
 from services.translator.queue import TranslationQueue
@@ -53,7 +53,7 @@ class _Sentence:
     source: str
     normalized: str
     fragment: bool
-    language: str
+    language: Language
     tokens: list[str]
 
 
@@ -85,7 +85,7 @@ class ParagraphTranslator:
         return [[sentence.span for sentence in self._prepare(paragraph)] for paragraph in paragraphs]
 
     def _is_decodable(self, sentence: _Sentence) -> bool:
-        return sentence.language == self._language
+        return sentence.language.code == self._language
 
     def _prepare_all(self, paragraphs: Sequence[str]) -> list[list[_Sentence]]:
         return [self._prepare(paragraph) for paragraph in paragraphs]
@@ -93,18 +93,18 @@ class ParagraphTranslator:
     def _prepare(self, paragraph: str) -> list[_Sentence]:
         normalized = normalize(paragraph, self._scheme)
         sentences = []
-        for piece in split(normalized.text, max_tokens=self._max_source_tokens, count_tokens=self._tokenizer.count):
-            text = piece.span.of(normalized.text)
+        pieces = split(normalized.text, max_tokens=self._max_source_tokens, count_tokens=self._tokenizer.count)
+        texts = [piece.span.of(normalized.text) for piece in pieces]
+        for piece, text, language in zip(pieces, texts, identify_all(texts), strict=True):
             span = _trimmed(normalized.source_span(piece.span), paragraph)
-            language = language_of(text)
-            tokens = self._tokenizer.encode(text) if language == self._language else []
+            tokens = self._tokenizer.encode(text) if language.code == self._language else []
             sentences.append(_Sentence(span, span.of(paragraph), text, piece.fragment, language, tokens))
         return sentences or self._unreadable(paragraph)
 
     def _unreadable(self, paragraph: str) -> list[_Sentence]:
         """A paragraph of nothing but invisible characters is still answered, as it is."""
         span = _trimmed(Span(0, len(paragraph)), paragraph)
-        return [_Sentence(span, span.of(paragraph), "", False, "none", [])] if span.start < span.end else []
+        return [_Sentence(span, span.of(paragraph), "", False, identify(""), [])] if span.start < span.end else []
 
     def _judge_all(self, sentences: Sequence[_Sentence], answers: Sequence[Decoded]) -> list[Judgement]:
         return [self._judge_one(sentence, answer) for sentence, answer in zip(sentences, answers, strict=True)]
@@ -165,7 +165,9 @@ def _translated(sentence: _Sentence, judgement: Judgement) -> TranslatedSentence
 
 def _passed_through(sentence: _Sentence) -> TranslatedSentence:
     """Numbers and signs alone are the same in English; another language is marked."""
-    doubts = [] if sentence.language == "none" else [Doubt(Reason.NOT_ARABIC, f"looks like {sentence.language!r}")]
+    language = sentence.language
+    detail = f"{NAMES[language.code]}, confidence {language.confidence:.2f}"
+    doubts = [] if language.code == "none" else [Doubt(Reason.NOT_ARABIC, detail)]
     return TranslatedSentence(sentence.span, sentence.source, sentence.source, 0.0, None, doubts)
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from services.translator.check import Checkable, Reason, check
-from services.translator.language import language_of
 from services.translator.normalize import SCHEMES, normalize
 from tests.conftest import SHARED, needs_shared
 
@@ -45,6 +44,30 @@ def reasons(source: str, translation: str, **changes: object) -> set[Reason]:
         ("زوروا https://a.example/b، ثم راسلونا.", "Visit https://a.example/b, then write to us."),
         ('زوروا الموقع ("www.a.example").', 'Visit the site ("www.a.example").'),
         ("لا لا لا لا", "No, no, no, no"),
+        ("تسلم 918 483 شخصا أدوية.", "483,918 people received medicines."),
+        ("الهدف 000 350 مدرسة.", "The target is 350,000 schools."),
+        ("تبلغ المساحة 294 641 1 كيلومترا.", "The area is 1,641,294 kilometres."),
+        ("حضر 350 000 شخص.", "350,000 people came."),
+        ("الغرفتان 101 205 في المبنى", "Rooms 101 and 205 in the building"),
+        ("يعقد الاجتماع في الساعة 47/10.", "The meeting will be held at 10.47 a.m."),
+        ("تنص المادة 3-2-1 على ذلك.", "Article 3.2.1 says so."),
+        ("تنص المادة 10-103 على ذلك.", "Section 10.103 says so."),
+        ("القرار 1894 (د-57) والقرار 9 (د-1)", "Resolutions 1894 (LVII) and 9 (I)"),
+        ("وصل الوزير مع مسافرين اثنين", "The minister arrived with 2 passengers"),
+        ("أعلنت الوزارة عن وفيات بفيروس كورونا", "The ministry announced deaths from COVID-19"),
+        ("قتل عشرون شخصا", "20 people were killed"),
+        ("بلغت النسبة 35% في 12 مارس.", "The share was 35 percent on 12 March."),
+        ("بلغت النسبة 35 في المائة.", "The share was 35 per cent."),
+        ("دفع 20 مليون دولار و5 آلاف يورو.", "He paid $20 million and €5,000."),
+        ("صدر في آب/أغسطس 2012.", "It was published in August 2012."),
+        ("يمارس 12 لاعبا الرياضة، ومارس 3 حكام ذلك.", "12 players do sports, and 3 referees did so."),
+        ("مرحبا {name}، لديك %d رسائل", "Hello {name}, you have %d messages"),
+        ('قال الوزير: "لن نترك أحدا من الناس خلفنا".', "The minister said: “We will leave none of the people behind.”"),
+        (
+            'صدر تقرير "مبادئ دكا للهجرة بكرامة" أمس.',
+            "The Dhaka Principles for Migration with Dignity came out yesterday.",
+        ),
+        ("كتب #السعودية على حسابه", "He wrote Saudi Arabia on his account"),
     ],
 )
 def test_a_good_translation_has_no_flag(source: str, translation: str) -> None:
@@ -74,6 +97,18 @@ def test_a_good_translation_has_no_flag(source: str, translation: str) -> None:
         ("قال الوزير إن الخطة جاهزة", "The plan is very good very good very good", Reason.REPETITION),
         ("زوروا الموقع news.example.com اليوم", "Visit the site today", Reason.LINK_LOST),
         ("قال الوزير إن الخطة جاهزة", "The minister said ﺍﻟﺨﻄﺔ is ready", Reason.ARABIC_LEFT),
+        ("تسلم 918 483 شخصا أدوية.", "918 people received medicines in the city.", Reason.NUMBER_MISMATCH),
+        ("الهدف 000 350 مدرسة.", "The target is 350 schools.", Reason.NUMBER_MISMATCH),
+        ("وصل الوزير إلى المدينة", "The minister arrived in the city with 17 others", Reason.NUMBER_MISMATCH),
+        ("صدر القرار في 12 مارس 2018", "The decision of 12 May 2018 was issued", Reason.NUMBER_MISMATCH),
+        ("صدر القرار في تشرين الثاني 2018", "The decision was issued in October 2018", Reason.NUMBER_MISMATCH),
+        ("بلغت النسبة 35%", "The share was 35", Reason.MARK_LOST),
+        ("بلغت النسبة ٣٥ في المئة", "The share was 35 points", Reason.MARK_LOST),
+        ("دفع 20 مليون دولار", "He paid 20 million", Reason.MARK_LOST),
+        ("دفع 20 مليون يورو", "He paid $20 million", Reason.MARK_LOST),
+        ("مرحبا {name}، كيف الحال", "Hello name, how are you", Reason.MARK_LOST),
+        ("لديك %1$s رسائل من %s", "You have %1$s messages", Reason.MARK_LOST),
+        ('وأضاف: "لن نترك أحدا من الناس خلفنا".', "We will leave none of the people behind.", Reason.MARK_LOST),
     ],
 )
 def test_a_fault_is_found(source: str, translation: str, reason: Reason) -> None:
@@ -92,44 +127,25 @@ def test_an_unsure_model_is_flagged() -> None:
     assert reasons("قال الوزير", "The minister said", log_probability=-2.0) == {Reason.LOW_PROBABILITY}
 
 
+def test_dialect_is_named_where_the_model_is_unsure() -> None:
+    """Dialect is translated; the flag says that it is outside what the model knows only if the scores agree."""
+    source = normalize("انا مش عايز اروح الشغل دلوقتي", SCHEMES["plain-1"]).text
+    unsure = check(Checkable(source, "I do not want to go to work now", -1.9, 20, 20, False, False))
+    assert [doubt.reason for doubt in unsure] == [Reason.LOW_PROBABILITY]
+    assert "Egyptian dialect" in unsure[0].detail
+    assert reasons(source, "I do not want to go to work now") == set()
+
+
 def test_a_cut_answer_is_flagged() -> None:
     """An answer at the model's limit may lack its end."""
     assert reasons("قال الوزير", "The minister said", target_truncated=True) == {Reason.TRUNCATED}
 
 
 @needs_shared
-@pytest.mark.parametrize("name", ["flores_dev", "tico19_dev"])
+@pytest.mark.parametrize("name", ["flores_dev", "tico19_dev", "un_dev"])
 def test_human_translations_are_hardly_flagged(name: str) -> None:
-    """Of about a thousand human translations, at most one in fifty has a flag."""
+    """Of about a thousand human translations, at most one in a hundred has a flag."""
     folder = SHARED / "data/dev"
     arabic, english = ((folder / f"{name}.{language}").read_text().splitlines() for language in ("ar", "en"))
     flagged = [bool(reasons(*pair)) for pair in zip(arabic, english, strict=True)]
-    assert sum(flagged) * 50 <= len(flagged)
-
-
-@pytest.mark.parametrize(
-    ("text", "language"),
-    [
-        ("قال الوزير إن الخطة جاهزة", "ar"),
-        ("الدوحة", "ar"),
-        ("قال الوزير پوتین إن الحرب ستنتهي", "ar"),
-        ("قال ترامب لصحيفة Washington Post", "ar"),
-        ("له من الأمر", "ar"),
-        ("قال له", "ar"),
-        ("به", "ar"),
-        ("هم سعداء", "ar"),
-        ("قال الرئیس المصری فی القاهرة", "ar"),
-        ("ڤيتو ڤيينا", "ar"),
-        ("رئیس جمهور ایران گفت که مذاکرات را ادامه می دهد", "fa"),
-        ("وزیر اعظم نے کہا", "ur"),
-        ("سەرۆکی هەرێمی کوردستان گەیشتە بەغدا", "ckb"),
-        ("دا په پښتو ژبه کې یوه جمله ده", "ps"),
-        ("این یک متن فارسی است که برای آزمایش نوشته شد", "fa"),
-        ("یہ ایک اردو جملہ ہے اور اس میں الفاظ ہیں", "ur"),
-        ("The minister said", "other"),
-        ("123 😀 ...", "none"),
-    ],
-)
-def test_languages_are_told_apart(text: str, language: str) -> None:
-    """Arabic is told from other languages of its script, from other scripts, and from no words at all."""
-    assert language_of(text) == language
+    assert sum(flagged) * 100 <= len(flagged)
