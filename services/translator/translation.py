@@ -7,10 +7,13 @@ The first file to read here; every stage has its own beside it.
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from services.harness.terms import Term
+from services.translator import glossary
 from services.translator.check import Checkable, Doubt, Reason, check
 from services.translator.engine import Decoded
+from services.translator.glossary import Candidate, Glossary, Match, Rewriting, glossary_of
 from services.translator.language import language_of
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
@@ -23,6 +26,16 @@ VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)
+class TermMatch:
+    """A term of the glossary in a sentence, and whether the translation has it."""
+
+    span: Span
+    """The words it was found in, in the paragraph as it was sent."""
+    term: Term
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TranslatedSentence:
     """A sentence of a paragraph in both languages."""
 
@@ -32,6 +45,9 @@ class TranslatedSentence:
     translation: str
     log_probability: float
     doubts: Sequence[Doubt]
+    plain_translation: str = ""
+    """Without the glossary, where it differs."""
+    term_matches: Sequence[TermMatch] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,10 @@ class _Sentence:
     fragment: bool
     language: str
     tokens: list[str]
+    matches: Sequence[Match] = ()
+    """Terms of the glossary in `normalized`."""
+    match_spans: Sequence[Span] = ()
+    """Where they stand in the paragraph as it was sent."""
 
 
 class ParagraphTranslator:
@@ -56,15 +76,19 @@ class ParagraphTranslator:
         self._tokenizer = Tokenizer(model)
         self._queue = queue
 
-    async def translate(self, paragraphs: Sequence[str]) -> list[list[TranslatedSentence]]:
+    async def translate(
+        self, paragraphs: Sequence[str], terms: Sequence[Term] = ()
+    ) -> list[list[TranslatedSentence]]:
         """Return the sentences of each paragraph; all are decoded together.
 
-        Raises Refusal (OVERLOADED) if the queue is full.
+        Raises Refusal: OVERLOADED if the queue is full, `check_terms` for bad terms.
         """
-        prepared = await asyncio.to_thread(self._prepare_all, paragraphs)
+        wanted = await asyncio.to_thread(glossary_of, tuple(terms), self._scheme) if terms else None
+        prepared = await asyncio.to_thread(self._prepare_all, paragraphs, wanted)
         decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
         answers = iter(await self._queue.decode([sentence.tokens for sentence in decodable]))
-        return await asyncio.to_thread(self._finish_all, prepared, answers)
+        finished = await asyncio.to_thread(self._finish_all, prepared, answers)
+        return await self._bring_in_terms(prepared, finished) if wanted else finished
 
     def split(self, paragraphs: Sequence[str]) -> list[list[Span]]:
         """Return where the sentences of each paragraph stand, without translating."""
@@ -73,10 +97,10 @@ class ParagraphTranslator:
     def _is_decodable(self, sentence: _Sentence) -> bool:
         return sentence.language == self._language
 
-    def _prepare_all(self, paragraphs: Sequence[str]) -> list[list[_Sentence]]:
-        return [self._prepare(paragraph) for paragraph in paragraphs]
+    def _prepare_all(self, paragraphs: Sequence[str], wanted: Glossary | None) -> list[list[_Sentence]]:
+        return [self._prepare(paragraph, wanted) for paragraph in paragraphs]
 
-    def _prepare(self, paragraph: str) -> list[_Sentence]:
+    def _prepare(self, paragraph: str, wanted: Glossary | None = None) -> list[_Sentence]:
         normalized = normalize(paragraph, self._scheme)
         sentences = []
         for piece in split(normalized.text, max_tokens=self._max_source_tokens, count_tokens=self._tokenizer.count):
@@ -84,7 +108,12 @@ class ParagraphTranslator:
             span = _trimmed(normalized.source_span(piece.span), paragraph)
             language = language_of(text)
             tokens = self._tokenizer.encode(text) if language == self._language else []
-            sentences.append(_Sentence(span, span.of(paragraph), text, piece.fragment, language, tokens))
+            sentence = _Sentence(span, span.of(paragraph), text, piece.fragment, language, tokens)
+            if wanted and (matches := wanted.find(text)):
+                places = [match.span.shifted(piece.span.start) for match in matches]
+                spans = [_trimmed(normalized.source_span(place), paragraph) for place in places]
+                sentence = replace(sentence, matches=matches, match_spans=spans)
+            sentences.append(sentence)
         return sentences or self._unreadable(paragraph)
 
     def _unreadable(self, paragraph: str) -> list[_Sentence]:
@@ -116,6 +145,64 @@ class ParagraphTranslator:
         if sentence.fragment:
             doubts.append(Doubt(Reason.FRAGMENT, f"the sentence is longer than {self._max_source_tokens} tokens"))
         return TranslatedSentence(sentence.span, sentence.source, translation, decoded.log_probability, doubts)
+
+    async def _bring_in_terms(
+        self, prepared: list[list[_Sentence]], plain: list[list[TranslatedSentence]]
+    ) -> list[list[TranslatedSentence]]:
+        """Return the sentences with the terms of the glossary, as far as the model can be led to write them."""
+        tries = [
+            [self._rewritten(sentence, done) if sentence.matches else [] for sentence, done in zip(*both, strict=True)]
+            for both in zip(prepared, plain, strict=True)
+        ]
+        tokens = [rewritten.tokens for paragraph in tries for each in paragraph for _, rewritten in each]
+        answers = iter(await self._queue.decode(tokens))
+
+        def finish(sentence: _Sentence, done: TranslatedSentence, tried: list[_Try]) -> TranslatedSentence:
+            if not sentence.matches:
+                return done
+            return _with_terms(sentence, done, [(way, self._finish(other, answers)) for way, other in tried])
+
+        return await asyncio.to_thread(
+            lambda: [
+                [finish(*each) for each in zip(*three, strict=True)] for three in zip(prepared, plain, tries, strict=True)
+            ]
+        )
+
+    def _rewritten(self, sentence: _Sentence, plain: TranslatedSentence) -> "list[_Try]":
+        if not self._is_decodable(sentence):
+            return []
+        ways = glossary.rewritings(sentence.normalized, sentence.matches, plain.translation)
+        tries = [
+            (way, replace(sentence, normalized=way.text, tokens=self._tokenizer.encode(way.text))) for way in ways
+        ]
+        return [(way, other) for way, other in tries if len(other.tokens) <= self._max_source_tokens]
+
+
+_Try = tuple[Rewriting, _Sentence]
+
+
+def _with_terms(
+    sentence: _Sentence, plain: TranslatedSentence, tried: Sequence[tuple[Rewriting, TranslatedSentence]]
+) -> TranslatedSentence:
+    """Return the plain translation or one of those tried in its place, with what became of each term."""
+    restored = [(done, glossary.restore(done.translation, way)) for way, done in tried]
+    chosen = glossary.choose(
+        sentence.matches,
+        Candidate(plain.translation, plain.log_probability, plain.doubts),
+        [Candidate(text, done.log_probability, done.doubts) for done, text in restored if text is not None],
+    )
+    applied = glossary.outcomes(sentence.matches, chosen.text)
+    return replace(
+        plain,
+        translation=chosen.text,
+        log_probability=chosen.log_probability,
+        doubts=chosen.doubts,
+        plain_translation=plain.translation if plain.translation != chosen.text else "",
+        term_matches=[
+            TermMatch(span, match.term, has)
+            for span, match, has in zip(sentence.match_spans, sentence.matches, applied, strict=True)
+        ],
+    )
 
 
 def _passed_through(sentence: _Sentence) -> TranslatedSentence:
