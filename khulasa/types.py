@@ -1,6 +1,7 @@
 """What goes in and what comes out, as plain immutable data. The proto comments say what each field means in full."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -78,6 +79,8 @@ class Options:
     summary_budget: SummaryBudget = SummaryBudget()
     translate_boilerplate: bool = False
     bypass_cache: bool = False
+    glossary: Mapping[str, str] | str = field(default_factory=dict)
+    """Terms and their English ("" keeps a term as it is), or the name of a glossary on the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,16 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class TermMatch:
+    """A place where a term of the glossary stands, and whether the translation has its English."""
+
+    span: Span
+    source: str
+    target: str
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sentence:
     """One sentence in both languages."""
 
@@ -106,6 +119,9 @@ class Sentence:
     span: Span
     log_probability: float
     flags: tuple[Flag, ...]
+    plain_translation: str = ""
+    """Without the glossary, where it differs."""
+    term_matches: tuple[TermMatch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The terms of a glossary: what is a term, and when two are the same. The gateway and the translator check with it.
 
-Terms are compared as people read them: without vowels, whatever the form of alef, ya and ta marbuta. This folding is for
-finding only; what the model reads is never folded.
+Terms are compared as people read them: without vowels, whatever the form of alef, ya and ta marbuta. This folding is
+for finding only; what the model reads is never folded.
 """
 
 import re
@@ -46,9 +46,9 @@ def words_of(text: str) -> list[Word]:
     bare: list[str] = []
     origins: list[int] = []
     for offset, char in enumerate(text):
-        if char == _TATWEEL or unicodedata.category(char) in ("Mn", "Cf"):
-            continue
         for part in unicodedata.normalize("NFKC", char).casefold():
+            if part == _TATWEEL or unicodedata.category(part) in ("Mn", "Cf"):
+                continue
             bare.append(part)
             folded.append(_FOLDED.get(part, part))
             origins.append(offset)
@@ -61,7 +61,10 @@ def words_of(text: str) -> list[Word]:
 
 
 def check_terms(terms: Sequence[Term], field: str) -> None:
-    """Raise Refusal if the terms are too many, or one is empty, too long, unreadable, or there with another target."""
+    """Raise Refusal if the terms are too many, or one is empty, too long, unreadable, or there with another target.
+
+    `field` is the request's name for `terms`; the refusal's `entry` tells which of them is at fault.
+    """
     if len(terms) > MAX_TERMS:
         raise Refusal(
             Reason.TOO_MANY_TERMS,
@@ -72,37 +75,45 @@ def check_terms(terms: Sequence[Term], field: str) -> None:
         )
     targets: dict[tuple[str, ...], tuple[int, str]] = {}
     for number, term in enumerate(terms):
-        _check_length(len(term.source), MAX_TERM_CHARS, "characters", f"{field}[{number}].source")
-        _check_length(len(term.target), MAX_TERM_CHARS, "characters", f"{field}[{number}].target")
+        _check_length(len(term.source), MAX_TERM_CHARS, "characters", f"{field}[{number}].source", number)
+        _check_length(len(term.target), MAX_TERM_CHARS, "characters", f"{field}[{number}].target", number)
         words = tuple(word.folded for word in words_of(term.source))
-        _check_length(len(words), MAX_TERM_WORDS, "words", f"{field}[{number}].source")
+        _check_length(len(words), MAX_TERM_WORDS, "words", f"{field}[{number}].source", number)
         if not any(char.isalnum() for word in words for char in word):
             place = f"{field}[{number}].source"
             raise Refusal(
-                Reason.TERM_EMPTY, f"{place} is {term.source!r}, which has no letters. Drop it.", field=place
+                Reason.TERM_EMPTY,
+                f"{place} is {term.source!r}, which has no letters. Drop it.",
+                field=place,
+                entry=number,
             )
         if not term.english.isprintable():
             place = f"{field}[{number}].{'target' if term.target else 'source'}"
             raise Refusal(
-                Reason.TERM_UNREADABLE, f"{place} has control characters: {term.english!r}. Drop them.", field=place
+                Reason.TERM_UNREADABLE,
+                f"{place} has control characters: {term.english!r}. Drop them.",
+                field=place,
+                entry=number,
             )
         first, target = targets.setdefault(words, (number, term.english))
         if target != term.english:
             place = f"{field}[{number}].source"
             raise Refusal(
                 Reason.REPEATED_TERM,
-                f"{place} is found in the same words as {field}[{first}].source, with another target. Drop one of them.",
+                f"{place} is found in the same words as {field}[{first}].source, with another target. Drop one.",
                 field=place,
+                entry=number,
                 other=f"{field}[{first}].source",
             )
 
 
-def _check_length(length: int, limit: int, unit: str, place: str) -> None:
+def _check_length(length: int, limit: int, unit: str, place: str, number: int) -> None:
     if length > limit:
         raise Refusal(
             Reason.TERM_TOO_LONG,
             f"{place} has {length} {unit}, the limit is {limit}. Shorten it.",
             field=place,
+            entry=number,
             length=length,
             limit=limit,
         )

@@ -2,8 +2,8 @@
 
 Models take no terms, so they are led to them. A sentence with a term is translated as it is; if its English lacks the
 term, again in two rewritings: with the English term in the Arabic ("أعلن World Bank أن"), which the model reads and
-understands but may inflect, and with a code in its place ("أعلن XYZ أن"), which it copies more surely and knows less of.
-A rewriting is taken only if it has the terms and no doubt that the plain translation has not.
+understands but may inflect, and with a code in its place ("أعلن XYZ أن"), which it copies more surely and knows less
+of. A rewriting is taken only if it has more of the terms and no doubt that the plain translation has not.
 
 Sentences without terms never come here: they are translated as without a glossary, token for token.
 """
@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from services.harness.terms import Term, Word, check_terms, words_of
 from services.translator.check import Doubt
@@ -86,7 +86,7 @@ class Glossary:
                 for length in self._lengths.get(core, ()):
                     key = (core, *keys[first + 1 : first + length])
                     entry = self._entries.get(key)
-                    if entry and entry.allows(word, prefix, core, joined=joined):
+                    if entry and len(key) == length and entry.allows(word, prefix, core, joined=joined):
                         match = Match(Span(word.start, words[first + length - 1].end), prefix, entry.term)
                         found.append((sum(map(len, key)), first, first + length, match))
         found.sort(key=lambda one: (-one[0], len(one[3].prefix), one[1]))
@@ -132,7 +132,7 @@ def restore(translation: str, rewriting: Rewriting) -> str | None:
             return None
         if english.split()[0].lower() in _ARTICLES:  # "the XYZ" for "the Hague"
             pattern = re.compile(rf"(?:(?<!\w)(?:{'|'.join(_ARTICLES)}) )?{pattern.pattern}", re.IGNORECASE)
-        translation = pattern.sub(lambda match, english=english: _in_place(english, match), translation)
+        translation = pattern.sub(partial(_in_place, english), translation)
     return translation
 
 

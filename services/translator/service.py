@@ -12,7 +12,7 @@ from services.harness.logs import call_fields
 from services.harness.terms import Term
 from services.translator import engine, translation
 from services.translator.model import Model
-from services.translator.translation import ParagraphTranslator, TranslatedSentence
+from services.translator.translation import ParagraphTranslator, TermMatch, TranslatedSentence
 
 MAX_PARAGRAPHS = 20_000
 MAX_BYTES = 1_000_000
@@ -133,13 +133,15 @@ def _sentence(index: int, sentence: TranslatedSentence) -> article_pb2.Sentence:
             for doubt in sentence.doubts
         ],
         plain_translation=sentence.plain_translation,
-        term_matches=[
-            article_pb2.TermMatch(
-                span=article_pb2.Span(start=match.span.start, end=match.span.end),
-                source=match.term.source,
-                target=match.term.english,
-                outcome=article_pb2.TermMatch.OUTCOME_APPLIED if match.applied else article_pb2.TermMatch.OUTCOME_MISSED,
-            )
-            for match in sentence.term_matches
-        ],
+        term_matches=[_term_match(match) for match in sentence.term_matches],
+    )
+
+
+def _term_match(match: TermMatch) -> article_pb2.TermMatch:
+    outcomes = article_pb2.TermMatch.Outcome
+    return article_pb2.TermMatch(
+        span=article_pb2.Span(start=match.span.start, end=match.span.end),
+        source=match.term.source,
+        target=match.term.english,
+        outcome=outcomes.OUTCOME_APPLIED if match.applied else outcomes.OUTCOME_MISSED,
     )

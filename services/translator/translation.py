@@ -76,9 +76,7 @@ class ParagraphTranslator:
         self._tokenizer = Tokenizer(model)
         self._queue = queue
 
-    async def translate(
-        self, paragraphs: Sequence[str], terms: Sequence[Term] = ()
-    ) -> list[list[TranslatedSentence]]:
+    async def translate(self, paragraphs: Sequence[str], terms: Sequence[Term] = ()) -> list[list[TranslatedSentence]]:
         """Return the sentences of each paragraph; all are decoded together.
 
         Raises Refusal: OVERLOADED if the queue is full, `check_terms` for bad terms.
@@ -150,31 +148,35 @@ class ParagraphTranslator:
         self, prepared: list[list[_Sentence]], plain: list[list[TranslatedSentence]]
     ) -> list[list[TranslatedSentence]]:
         """Return the sentences with the terms of the glossary, as far as the model can be led to write them."""
-        tries = [
-            [self._rewritten(sentence, done) if sentence.matches else [] for sentence, done in zip(*both, strict=True)]
-            for both in zip(prepared, plain, strict=True)
-        ]
+
+        def rewrite_all() -> list[list[list[_Try]]]:
+            return [
+                [self._rewritten(*each) for each in zip(*paragraph, strict=True)]
+                for paragraph in zip(prepared, plain, strict=True)
+            ]
+
+        tries = await asyncio.to_thread(rewrite_all)
         tokens = [rewritten.tokens for paragraph in tries for each in paragraph for _, rewritten in each]
         answers = iter(await self._queue.decode(tokens))
+
+        def finish_all() -> list[list[TranslatedSentence]]:
+            return [
+                [finish(*each) for each in zip(*paragraph, strict=True)]
+                for paragraph in zip(prepared, plain, tries, strict=True)
+            ]
 
         def finish(sentence: _Sentence, done: TranslatedSentence, tried: list[_Try]) -> TranslatedSentence:
             if not sentence.matches:
                 return done
             return _with_terms(sentence, done, [(way, self._finish(other, answers)) for way, other in tried])
 
-        return await asyncio.to_thread(
-            lambda: [
-                [finish(*each) for each in zip(*three, strict=True)] for three in zip(prepared, plain, tries, strict=True)
-            ]
-        )
+        return await asyncio.to_thread(finish_all)
 
     def _rewritten(self, sentence: _Sentence, plain: TranslatedSentence) -> "list[_Try]":
-        if not self._is_decodable(sentence):
+        if not (sentence.matches and self._is_decodable(sentence)):
             return []
         ways = glossary.rewritings(sentence.normalized, sentence.matches, plain.translation)
-        tries = [
-            (way, replace(sentence, normalized=way.text, tokens=self._tokenizer.encode(way.text))) for way in ways
-        ]
+        tries = [(way, replace(sentence, normalized=way.text, tokens=self._tokenizer.encode(way.text))) for way in ways]
         return [(way, other) for way, other in tries if len(other.tokens) <= self._max_source_tokens]
 
 
