@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Protocol
 
 from services.harness.terms import Term, Word, check_terms, words_of
 from services.translator.check import Doubt
@@ -39,6 +40,13 @@ class Match:
     prefix: str
     """The prefixes that stay in a rewriting: conjunction and preposition, without the article."""
     term: Term
+
+
+class HasTerm(Protocol):
+    """A match, here or in an answer."""
+
+    @property
+    def term(self) -> Term: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,7 @@ def choose(matches: Sequence[Match], plain: Candidate, others: Sequence[Candidat
     return max(sound, key=lambda candidate: sum(outcomes(matches, candidate.text)))  # of equals the first
 
 
-def outcomes(matches: Sequence[Match], translation: str) -> list[bool]:
+def outcomes(matches: Sequence[HasTerm], translation: str) -> list[bool]:
     """Tell for each match whether the translation has its English. What it has once is the first match's."""
     left = {english: _count(english, translation) for english in {match.term.english for match in matches}}
     applied = []
