@@ -1,7 +1,7 @@
 """What goes in and what comes out, as plain immutable data. The proto comments say what each field means in full."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -79,7 +79,7 @@ class Options:
     summary_budget: SummaryBudget = SummaryBudget()
     translate_boilerplate: bool = False
     bypass_cache: bool = False
-    glossary: Mapping[str, str] | str = field(default_factory=dict)
+    glossary: Mapping[str, str] | str = ""
     """Terms and their English ("" keeps a term as it is), or the name of a glossary on the server."""
 
 

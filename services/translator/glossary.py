@@ -118,7 +118,7 @@ def rewritings(text: str, matches: Sequence[Match], plain: str) -> Iterator[Rewr
     applied = outcomes(matches, plain)
     lacking = {match.term for match, has in zip(matches, applied, strict=True) if not has}
     in_english = {term: term.english for term in lacking if not _ARABIC.search(term.english)}
-    seen = f"{text} {plain} {' '.join(in_english.values())}"
+    seen = " ".join([text, plain, *(term.english for term in lacking)])
     codes = dict(zip(sorted(lacking), (code for code in CODES if code not in seen), strict=False))
     known = {text}
     for words, meanings in (

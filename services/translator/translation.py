@@ -2,6 +2,7 @@
 
     paragraph ─▶ normalize ─▶ split ─▶ queue ─▶ engine ─▶ check ─▶ sentences
 
+A sentence that lacks terms of a glossary goes the way from the queue on again (`glossary.py`).
 The first file to read here; every stage has its own beside it.
 """
 
