@@ -1,6 +1,7 @@
 """The gateway process: `python -m gateway`."""
 
 import asyncio
+import sys
 from contextlib import AsyncExitStack, suppress
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ import structlog
 from gateway.cache import Cache
 from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
+from gateway.glossaries import BadGlossary, Glossaries, read_glossaries
 from gateway.html import HtmlExtractor
 from gateway.pipeline import Lifetimes, Pipeline
 from gateway.service import GatewayService
@@ -27,7 +29,7 @@ DAY_S = 24 * 60 * 60
 log = structlog.get_logger()
 
 
-async def main(settings: GatewaySettings) -> None:
+async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
     """Serve until told to stop."""
     async with AsyncExitStack() as parts:
         url, cache_name = settings.redis_url, _without_password(settings.redis_url)
@@ -49,7 +51,14 @@ async def main(settings: GatewaySettings) -> None:
             html_timeout_s=settings.html_timeout_s,
             max_article_s=settings.max_call_s,
         )
-        service = GatewayService(pipeline, downstream, cache, cache_name=cache_name, max_article_s=settings.max_call_s)
+        service = GatewayService(
+            pipeline,
+            downstream,
+            cache,
+            cache_name=cache_name,
+            max_article_s=settings.max_call_s,
+            glossaries=glossaries,
+        )
         following = asyncio.create_task(downstream.follow(FOLLOW_S))
         parts.callback(following.cancel)
 
@@ -83,5 +92,10 @@ def _without_password(url: str) -> str:
 
 if __name__ == "__main__":
     settings = load(GatewaySettings)
+    try:
+        glossaries = read_glossaries(settings.glossaries) if settings.glossaries else {}
+    except BadGlossary as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
     logs.configure(settings.log_level, process="gateway")
-    asyncio.run(main(settings))
+    asyncio.run(main(settings, glossaries))

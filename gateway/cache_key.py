@@ -5,6 +5,7 @@ leaves the model out).
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from khulasa.v1 import article_pb2, gateway_pb2, translator_pb2
@@ -46,12 +47,18 @@ def article_key(
         str(options.translate_boilerplate),
         summarizer,
         *_parts(model),
+        *_term_parts(options.glossary.terms),
     )
 
 
-def paragraph_key(text: str, model: ModelIdentity) -> bytes:
+def paragraph_key(text: str, model: ModelIdentity, terms: Sequence[article_pb2.GlossaryTerm] = ()) -> bytes:
     """Return the key of one translated paragraph, whatever article it stands in."""
-    return _key("paragraph", text, *_parts(model))
+    return _key("paragraph", text, *_parts(model), *_term_parts(terms))
+
+
+def _term_parts(terms: Sequence[article_pb2.GlossaryTerm]) -> list[str]:
+    """Return nothing without a glossary; its name and order do not matter, only what it says."""
+    return [part for term in sorted((term.source, term.target) for term in terms) for part in term]
 
 
 def _parts(model: ModelIdentity) -> tuple[str, ...]:

@@ -65,10 +65,12 @@ class Downstream:
         return self._model
 
     async def translate(
-        self, paragraphs: Sequence[str], model: ModelIdentity
+        self, paragraphs: Sequence[str], model: ModelIdentity, terms: Sequence[article_pb2.GlossaryTerm] = ()
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
         """Translate with just this model. Raises Refusal; MODEL_CHANGED if the translator has another by now."""
-        request = translator_pb2.TranslateParagraphsRequest(paragraphs=paragraphs, model_digest=model.digest)
+        request = translator_pb2.TranslateParagraphsRequest(
+            paragraphs=paragraphs, model_digest=model.digest, glossary_terms=terms
+        )
         try:
             response = await _call(self._translator.TranslateParagraphs, request, Reason.TRANSLATOR_UNAVAILABLE)
         except Refusal as refusal:

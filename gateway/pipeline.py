@@ -56,7 +56,7 @@ class Pipeline:
     async def process(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> AsyncIterator[Event]:
         """Yield the events of a validated article. Equal articles under way at the same time share the work.
 
-        Raises Refusal; MODEL_CHANGED never leaves here.
+        A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
@@ -186,7 +186,7 @@ class _Run:
 
     async def _translate(self, texts: Sequence[str]) -> AsyncIterator[translator_pb2.TranslatedParagraph]:
         """Yield the translation of each text, in order, as soon as it is there."""
-        keys = [cache_key.paragraph_key(text, self._model) for text in texts]
+        keys = [cache_key.paragraph_key(text, self._model, self._options.glossary.terms) for text in texts]
         known: list[translator_pb2.TranslatedParagraph | None] = [None] * len(texts)
         if not self._options.bypass_cache:
             known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph)
@@ -221,7 +221,7 @@ class _Run:
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
         async with places:
             try:
-                return await self._downstream.translate(texts, self._model)
+                return await self._downstream.translate(texts, self._model, self._options.glossary.terms)
             except Refusal as refusal:
                 if refusal.reason != Reason.MODEL_CHANGED:
                     raise
@@ -358,8 +358,9 @@ def _placed(
     )
     for sentence in paragraph.sentences:
         sentence.index += first_sentence
-        sentence.span.start += start
-        sentence.span.end += start
+        for span in (sentence.span, *(match.span for match in sentence.term_matches)):
+            span.start += start
+            span.end += start
     return paragraph
 
 

@@ -11,6 +11,7 @@ from gateway import validation
 from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
+from gateway.glossaries import Glossaries, resolved
 from gateway.pipeline import Event, Pipeline, add, pipeline_version
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness.errors import Reason, Refusal
@@ -25,13 +26,21 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
     """`khulasa.v1.Gateway`."""
 
     def __init__(
-        self, pipeline: Pipeline, downstream: Downstream, cache: Cache, *, cache_name: str, max_article_s: float
+        self,
+        pipeline: Pipeline,
+        downstream: Downstream,
+        cache: Cache,
+        *,
+        cache_name: str,
+        max_article_s: float,
+        glossaries: Glossaries,
     ) -> None:
         self._pipeline = pipeline
         self._downstream = downstream
         self._cache = cache
         self._cache_name = cache_name
         self._max_article_s = max_article_s
+        self._glossaries = glossaries
 
     async def ProcessArticle(
         self, request: gateway_pb2.ProcessArticleRequest, context: Context
@@ -43,7 +52,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
     async def StreamArticle(self, request: gateway_pb2.StreamArticleRequest, context: Context) -> AsyncIterator[Event]:
         validation.check_article(request.article)
         validation.check_options(request.options)
-        async for event in self._pipeline.process(request.article, request.options):
+        async for event in self._pipeline.process(request.article, resolved(request.options, self._glossaries)):
             if event.WhichOneof("event") == "finished":
                 call_fields(**_counts(event.finished.provenance))
             yield event
@@ -116,7 +125,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         validation.check_article(article)
         validation.check_options(options)
         answer = gateway_pb2.ProcessArticleResponse()
-        async for event in self._pipeline.process(article, options):
+        async for event in self._pipeline.process(article, resolved(options, self._glossaries)):
             add(answer, event)
         return answer
 

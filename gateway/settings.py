@@ -1,5 +1,7 @@
 """Settings of the gateway process."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from services.harness.settings import ServerSettings
@@ -21,5 +23,7 @@ class GatewaySettings(ServerSettings):
     cache_days: float = Field(30, gt=0)
     flagged_cache_days: float = Field(1, gt=0)
     """Answers with flagged sentences live shorter: a better model or a second try may mend them."""
+    glossaries: Path | None = None
+    """Folder of glossaries that requests may name: `NAME.tsv`, a source, a tab and a target on each line."""
     html_timeout_s: float = Field(10, gt=0)
     """Extraction of a page of 1 MB takes about one second; what takes ten is an attack."""

@@ -28,6 +28,7 @@ from khulasa.types import (
     Summary,
     SummaryBudget,
     SummarySentence,
+    TermMatch,
     Translation,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "Summary",
     "SummaryBudget",
     "SummarySentence",
+    "TermMatch",
     "Translation",
     "Unavailable",
     "UnreadableFile",

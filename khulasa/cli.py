@@ -7,7 +7,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
+from khulasa.glossary import rows
 from khulasa.reading import decode, looks_like_html
 from khulasa.show import show_result, show_summary, to_json
 from khulasa.train_command import train
@@ -35,6 +36,9 @@ Sentences = Annotated[int | None, typer.Option(help="Length of the summary in se
 Words = Annotated[int | None, typer.Option(help="Length of the summary in words.")]
 Ratio = Annotated[float | None, typer.Option(help="Length of the summary as a share of the sentences.")]
 Boilerplate = Annotated[bool, typer.Option("--boilerplate", help="Translate menu lines and credits too.")]
+Glossary = Annotated[
+    str, typer.Option(metavar="FILE.tsv|NAME", help="Terms to translate in one way: a file, or its name on the server.")
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read the cache nor write it.")]
 
 
@@ -58,10 +62,16 @@ def translate(
     words: Words = None,
     ratio: Ratio = None,
     boilerplate: Boilerplate = False,
+    glossary: Glossary = "",
     no_cache: NoCache = False,
 ) -> None:
     """Translate articles; print them in English with their summaries and what to doubt."""
-    options = Options(_budget(sentences, words, ratio), translate_boilerplate=boilerplate, bypass_cache=no_cache)
+    options = Options(
+        _budget(sentences, words, ratio),
+        translate_boilerplate=boilerplate,
+        bypass_cache=no_cache,
+        glossary=_glossary(glossary),
+    )
     _process(
         files, gateway, timeout, options, _print_json if as_json else lambda _, result: show_result(result, console)
     )
@@ -76,6 +86,7 @@ def summarize(
     sentences: Sentences = None,
     words: Words = None,
     ratio: Ratio = None,
+    glossary: Glossary = "",
     no_cache: NoCache = False,
 ) -> None:
     """Print only the summaries of articles, each sentence with its Arabic source."""
@@ -86,7 +97,8 @@ def summarize(
         else:
             show_summary(result.summary, console)
 
-    _process(files, gateway, timeout, Options(_budget(sentences, words, ratio), bypass_cache=no_cache), show)
+    options = Options(_budget(sentences, words, ratio), bypass_cache=no_cache, glossary=_glossary(glossary))
+    _process(files, gateway, timeout, options, show)
 
 
 @app.command()
@@ -164,6 +176,21 @@ def _read(name: str) -> Article:
         raise UnreadableFile(f"cannot be read: {error.strerror}") from None
     text = decode(data)
     return Article(html=text) if looks_like_html(text) else Article(text=text)
+
+
+def _glossary(given: str) -> Mapping[str, str] | str:
+    """Return the terms of a file; what is no file's name is a name on the server."""
+    if not given.endswith(".tsv"):
+        return given
+    try:
+        terms = {source: target for _, source, target in rows(decode(Path(given).read_bytes()))}
+    except OSError as error:
+        raise typer.BadParameter(f"{given} cannot be read: {error.strerror}", param_hint="--glossary") from None
+    except UnreadableFile as error:
+        raise typer.BadParameter(f"{given}: {error}", param_hint="--glossary") from None
+    if not terms:
+        raise typer.BadParameter(f"{given} has no terms.", param_hint="--glossary")
+    return terms
 
 
 def _budget(sentences: int | None, words: int | None, ratio: float | None) -> SummaryBudget:

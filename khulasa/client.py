@@ -51,9 +51,7 @@ class AsyncClient:
 
     async def process(self, article: Article, options: Options_ = None) -> Result:
         """Translate and summarize one article. Raises a KhulasaError."""
-        request = gateway_pb2.ProcessArticleRequest(
-            article=_article(article), options=convert.options_to_proto(options or Options())
-        )
+        request = gateway_pb2.ProcessArticleRequest(article=_article(article), options=_options(options))
         return convert.result_from_proto(await self._call(self._gateway.ProcessArticle, request))
 
     async def stream(self, article: Article, options: Options_ = None) -> AsyncIterator[Event]:
@@ -61,9 +59,7 @@ class AsyncClient:
 
         Raises a KhulasaError, also in the middle. Not repeated by itself once something has come.
         """
-        request = gateway_pb2.StreamArticleRequest(
-            article=_article(article), options=convert.options_to_proto(options or Options())
-        )
+        request = gateway_pb2.StreamArticleRequest(article=_article(article), options=_options(options))
         finished = False
         try:
             async for response in self._gateway.StreamArticle(request, timeout=self._timeout_s):
@@ -83,7 +79,7 @@ class AsyncClient:
 
         A bad article is an error in its own place. Raises a KhulasaError if the call itself fails.
         """
-        sent_options = convert.options_to_proto(options or Options())
+        sent_options = _options(options)
 
         async def requests() -> AsyncIterator[gateway_pb2.ProcessArticlesRequest]:
             async for name, article in _each(articles):
@@ -197,6 +193,15 @@ def _article(article: Article) -> Any:
         raise errors.BadRequest(
             f"The article is not valid Unicode: {error}. A lone surrogate comes from a broken conversion.",
             reason="UNREADABLE_REQUEST",
+        ) from None
+
+
+def _options(options: Options_) -> Any:
+    try:
+        return convert.options_to_proto(options or Options())
+    except (UnicodeEncodeError, ValueError) as error:
+        raise errors.BadRequest(
+            f"An option is out of range or not valid Unicode: {error}.", reason="UNREADABLE_REQUEST"
         ) from None
 
 

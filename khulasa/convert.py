@@ -1,6 +1,6 @@
 """Protobuf ⇄ plain data: the only place of the client that knows both."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ def options_to_proto(options: types.Options) -> gateway_pb2.ArticleOptions:
         summary_budget=budget,
         translate_boilerplate=options.translate_boilerplate,
         bypass_cache=options.bypass_cache,
+        glossary=_glossary(options.glossary),
     )
 
 
@@ -76,6 +77,16 @@ def state_from_proto(response: gateway_pb2.DescribeGatewayResponse) -> types.Gat
     )
 
 
+def _glossary(glossary: Mapping[str, str] | str) -> gateway_pb2.Glossary | None:
+    if not glossary:
+        return None
+    if isinstance(glossary, str):
+        return gateway_pb2.Glossary(name=glossary)
+    return gateway_pb2.Glossary(
+        terms=[article_pb2.GlossaryTerm(source=source, target=target) for source, target in glossary.items()]
+    )
+
+
 def _paragraph(paragraph: article_pb2.Paragraph) -> types.Paragraph:
     return types.Paragraph(
         index=paragraph.index,
@@ -90,6 +101,16 @@ def _paragraph(paragraph: article_pb2.Paragraph) -> types.Paragraph:
                 log_probability=sentence.log_probability,
                 confidence=sentence.confidence if sentence.HasField("confidence") else None,
                 flags=_flags(sentence.flags),
+                plain_translation=sentence.plain_translation,
+                term_matches=tuple(
+                    types.TermMatch(
+                        span=_span(match.span),
+                        source=match.source,
+                        target=match.target,
+                        applied=match.outcome == article_pb2.TermMatch.OUTCOME_APPLIED,
+                    )
+                    for match in sentence.term_matches
+                ),
             )
             for sentence in paragraph.sentences
         ),

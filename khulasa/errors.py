@@ -61,6 +61,7 @@ class UnreadableFile(KhulasaError):
 
 _CLASSES: dict[int, type[KhulasaError]] = {
     grpc.StatusCode.INVALID_ARGUMENT.value[0]: BadRequest,
+    grpc.StatusCode.NOT_FOUND.value[0]: BadRequest,
     grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: Overloaded,
     grpc.StatusCode.UNAVAILABLE.value[0]: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: DeadlineExceeded,

@@ -34,6 +34,7 @@ def show_result(result: Result, console: Console) -> None:
         console.print(f"[dim]{skipped} lines of menus, credits and links were not translated.[/dim]\n")
     show_summary(result.summary, console)
     show_doubts(result, console)
+    show_missed_terms(result, console)
     show_provenance(result, console)
 
 
@@ -61,6 +62,20 @@ def show_doubts(result: Result, console: Console) -> None:
         why = "; ".join(f"{flag.reason.name.lower().replace('_', ' ')} ({flag.detail})" for flag in flags)
         console.print(f"?{sentence.index} [{DOUBT_STYLE}]{escape(why)}[/{DOUBT_STYLE}]")
         console.print(f"   [dim]{escape(sentence.source)}[/dim]")
+    console.print()
+
+
+def show_missed_terms(result: Result, console: Console) -> None:
+    """Print the terms of the glossary that the translation lacks, where any were found."""
+    paragraphs = [*([result.translation.title] if result.translation.title else []), *result.translation.paragraphs]
+    found = [(s, match) for paragraph in paragraphs for s in paragraph.sentences for match in s.term_matches]
+    if not found:
+        return
+    missed = [(sentence, match) for sentence, match in found if not match.applied]
+    console.print(f"[bold]Glossary: {len(found) - len(missed)} of {len(found)} terms applied[/bold]")
+    for sentence, match in missed:
+        why = escape(f"{match.source} is not “{match.target}” in it")
+        console.print(f"?{sentence.index} [{DOUBT_STYLE}]{why}[/{DOUBT_STYLE}]")
     console.print()
 
 

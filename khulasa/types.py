@@ -1,5 +1,6 @@
 """What goes in and what comes out, as plain immutable data. The proto comments say what each field means in full."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -80,6 +81,8 @@ class Options:
     summary_budget: SummaryBudget = SummaryBudget()
     translate_boilerplate: bool = False
     bypass_cache: bool = False
+    glossary: Mapping[str, str] | str = ""
+    """Terms and their English ("" keeps a term as it is), or the name of a glossary on the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,16 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class TermMatch:
+    """A place where a term of the glossary stands, and whether the translation has its English."""
+
+    span: Span
+    source: str
+    target: str
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sentence:
     """One sentence in both languages."""
 
@@ -110,6 +123,9 @@ class Sentence:
     confidence: float | None
     """Probability that a reader gets the sense; None for what was not translated, or by a model without calibration."""
     flags: tuple[Flag, ...]
+    plain_translation: str = ""
+    """Without the glossary, where it differs."""
+    term_matches: tuple[TermMatch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

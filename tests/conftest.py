@@ -12,6 +12,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import MappingProxyType
 
 import grpc
 import pytest
@@ -21,6 +22,7 @@ from redis.asyncio import Redis
 from gateway.cache import Cache
 from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
+from gateway.glossaries import Glossaries
 from gateway.html import HtmlExtractor
 from gateway.pipeline import Lifetimes, Pipeline
 from gateway.service import GatewayService
@@ -216,7 +218,14 @@ async def stack(model_folder: Path, redis_url: str) -> AsyncIterator[Stack]:
         yield await start_stack(model_folder, redis_url, parts)
 
 
-async def start_stack(model_folder: Path, redis_url: str, parts: AsyncExitStack, *, capacity: int = 4096) -> Stack:
+async def start_stack(
+    model_folder: Path,
+    redis_url: str,
+    parts: AsyncExitStack,
+    *,
+    capacity: int = 4096,
+    glossaries: Glossaries = MappingProxyType({}),
+) -> Stack:
     """Start the services on free ports; `parts` stops them."""
     model = Model.open(model_folder)
     engine = ScriptedEngine(model)
@@ -253,7 +262,9 @@ async def start_stack(model_folder: Path, redis_url: str, parts: AsyncExitStack,
         html_timeout_s=10,
         max_article_s=60,
     )
-    gateway = GatewayService(pipeline, downstream, cache, cache_name="test", max_article_s=60)
+    gateway = GatewayService(
+        pipeline, downstream, cache, cache_name="test", max_article_s=60, glossaries=glossaries or {}
+    )
     await start_server(
         stack, "gateway", lambda server: gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server), parts
     )

@@ -220,6 +220,97 @@ class Flag(_message.Message):
 Global___Flag: _TypeAlias = Flag  # noqa: Y015
 
 @_typing.final
+class GlossaryTerm(_message.Message):
+    """A term of a glossary: what stands in Arabic is to be this in English."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Required. The Arabic, or a name in Latin letters: at least one letter or digit, at most 200 code points and 20 words,
+    else INVALID_ARGUMENT, reason TERM_EMPTY or TERM_TOO_LONG. Found as whole words, whatever the vowels and
+    the forms of alef, ya and ta marbuta, alone or after the prefixes و ف ب ك ل and ال, also joined (وبال, لل). A single word
+    of less than three letters is found only as it is written; other endings (plural, case) need terms of their own.
+    """
+    target: _builtins.str
+    """Optional. The English, at most 200 code points; runs of white space count as one space. Empty: keep `source` as it is
+    written here ("do not translate"). Control characters are INVALID_ARGUMENT, reason TERM_UNREADABLE.
+    """
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GlossaryTerm: _TypeAlias = GlossaryTerm  # noqa: Y015
+
+@_typing.final
+class TermMatch(_message.Message):
+    """A place in a sentence where a term of the glossary stands, and what became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TermMatch._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: TermMatch._Outcome.ValueType  # 0
+        """Never sent."""
+        OUTCOME_APPLIED: TermMatch._Outcome.ValueType  # 1
+        """The translation has `target`."""
+        OUTCOME_MISSED: TermMatch._Outcome.ValueType  # 2
+        """It has not: the model could not be brought to write it without harm to the sentence, which is as without glossary."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """What became of a term."""
+
+    OUTCOME_UNSPECIFIED: TermMatch.Outcome.ValueType  # 0
+    """Never sent."""
+    OUTCOME_APPLIED: TermMatch.Outcome.ValueType  # 1
+    """The translation has `target`."""
+    OUTCOME_MISSED: TermMatch.Outcome.ValueType  # 2
+    """It has not: the model could not be brought to write it without harm to the sentence, which is as without glossary."""
+
+    SPAN_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """`GlossaryTerm.source`."""
+    target: _builtins.str
+    """The English that was asked for: `GlossaryTerm.target`, or `source` where that is empty."""
+    outcome: Global___TermMatch.Outcome.ValueType
+    """What became of it."""
+    @_builtins.property
+    def span(self) -> Global___Span:
+        """The words in which the term was found, their prefixes included; offsets as `Sentence.span`."""
+
+    def __init__(
+        self,
+        *,
+        span: Global___Span | None = ...,
+        source: _builtins.str = ...,
+        target: _builtins.str = ...,
+        outcome: Global___TermMatch.Outcome.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "source", b"source", "span", b"span", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TermMatch: _TypeAlias = TermMatch  # noqa: Y015
+
+@_typing.final
 class Sentence(_message.Message):
     """One sentence, in both languages."""
 
@@ -232,6 +323,8 @@ class Sentence(_message.Message):
     LOG_PROBABILITY_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
+    PLAIN_TRANSLATION_FIELD_NUMBER: _builtins.int
+    TERM_MATCHES_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Number of the sentence: in the gateway's answers within the article, from 0 in order of the text; in the translator's
     within its paragraph. A title's sentences are counted from 0 by themselves.
@@ -246,6 +339,8 @@ class Sentence(_message.Message):
     """Probability, 0 to 1, that a reader gets the sense, as fitted on human translations (models/README.md says how). Not set
     for what was not translated, and by a model that was never calibrated.
     """
+    plain_translation: _builtins.str
+    """What the model writes without the glossary, where the glossary made `translation` differ; else empty."""
     @_builtins.property
     def span(self) -> Global___Span:
         """Where `source` stands: in the gateway's answers in the text of the article (for HTML in `ExtractedText.text`; for a
@@ -255,6 +350,10 @@ class Sentence(_message.Message):
     @_builtins.property
     def flags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flag]:
         """Reasons not to trust the sentence; none means no check failed, not that it is right."""
+
+    @_builtins.property
+    def term_matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___TermMatch]:
+        """Every place where a term of the glossary was found, in order. Of terms that overlap, the longest is found."""
 
     def __init__(
         self,
@@ -266,10 +365,12 @@ class Sentence(_message.Message):
         log_probability: _builtins.float = ...,
         flags: _abc.Iterable[Global___Flag] | None = ...,
         confidence: _builtins.float | None = ...,
+        plain_translation: _builtins.str = ...,
+        term_matches: _abc.Iterable[Global___TermMatch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "flags", b"flags", "index", b"index", "log_probability", b"log_probability", "source", b"source", "span", b"span", "translation", b"translation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "flags", b"flags", "index", b"index", "log_probability", b"log_probability", "plain_translation", b"plain_translation", "source", b"source", "span", b"span", "term_matches", b"term_matches", "translation", b"translation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015

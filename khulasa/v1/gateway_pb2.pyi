@@ -14,8 +14,10 @@ Any method may answer:
   INTERNAL            INTERNAL: a fault of ours; `metadata.call` finds it in the log
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from khulasa.v1 import article_pb2 as _article_pb2
@@ -39,6 +41,7 @@ class ArticleOptions(_message.Message):
     SUMMARY_BUDGET_FIELD_NUMBER: _builtins.int
     TRANSLATE_BOILERPLATE_FIELD_NUMBER: _builtins.int
     BYPASS_CACHE_FIELD_NUMBER: _builtins.int
+    GLOSSARY_FIELD_NUMBER: _builtins.int
     translate_boilerplate: _builtins.bool
     """Translate menu lines, breadcrumbs, credits and "read also" too. They are never summarized. Default: no."""
     bypass_cache: _builtins.bool
@@ -47,20 +50,59 @@ class ArticleOptions(_message.Message):
     def summary_budget(self) -> _article_pb2.SummaryBudget:
         """Default: 3 sentences."""
 
+    @_builtins.property
+    def glossary(self) -> Global___Glossary:
+        """Terms to be translated in one way. Default: none. Sentences without any of them are translated as without a glossary;
+        `Sentence.term_matches` says which were found and which of them the translation has.
+        """
+
     def __init__(
         self,
         *,
         summary_budget: _article_pb2.SummaryBudget | None = ...,
         translate_boilerplate: _builtins.bool = ...,
         bypass_cache: _builtins.bool = ...,
+        glossary: Global___Glossary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["summary_budget", b"summary_budget"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["glossary", b"glossary", "summary_budget", b"summary_budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypass_cache", b"bypass_cache", "summary_budget", b"summary_budget", "translate_boilerplate", b"translate_boilerplate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypass_cache", b"bypass_cache", "glossary", b"glossary", "summary_budget", b"summary_budget", "translate_boilerplate", b"translate_boilerplate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ArticleOptions: _TypeAlias = ArticleOptions  # noqa: Y015
+
+@_typing.final
+class Glossary(_message.Message):
+    """Terms, or the name of a glossary that lies on the server. Both at once are INVALID_ARGUMENT, reason GLOSSARY_AMBIGUOUS."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Optional. The name of a file in the gateway's KHULASA_GLOSSARIES, without ".tsv". Another one is NOT_FOUND, reason
+    UNKNOWN_GLOSSARY.
+    """
+    @_builtins.property
+    def terms(self) -> _containers.RepeatedCompositeFieldContainer[_article_pb2.GlossaryTerm]:
+        """Optional. At most 1,000 terms, else INVALID_ARGUMENT, reason TOO_MANY_TERMS. One source with two targets is
+        INVALID_ARGUMENT, reason REPEATED_TERM; sources that would be found in the same words count as one.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        terms: _abc.Iterable[_article_pb2.GlossaryTerm] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Glossary: _TypeAlias = Glossary  # noqa: Y015
 
 @_typing.final
 class ProcessArticleRequest(_message.Message):

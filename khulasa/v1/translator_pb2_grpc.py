@@ -58,7 +58,8 @@ class TranslatorServicer:
 
     def TranslateParagraphs(self, request, context):
         """Splits each paragraph into sentences and translates them.
-        INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG
+        INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
+        TERM_UNREADABLE, REPEATED_TERM
         FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
         RESOURCE_EXHAUSTED   OVERLOADED: the queue is full; safe to try again after RetryInfo.retry_delay
         """

@@ -35,7 +35,8 @@ class TranslatorStub:
     def __new__(cls, channel: _aio.Channel) -> TranslatorAsyncStub: ...
     TranslateParagraphs: _grpc.UnaryUnaryMultiCallable[_translator_pb2.TranslateParagraphsRequest, _translator_pb2.TranslateParagraphsResponse]
     """Splits each paragraph into sentences and translates them.
-      INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG
+      INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
+                           TERM_UNREADABLE, REPEATED_TERM
       FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
       RESOURCE_EXHAUSTED   OVERLOADED: the queue is full; safe to try again after RetryInfo.retry_delay
     """
@@ -53,7 +54,8 @@ class TranslatorAsyncStub(TranslatorStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     TranslateParagraphs: _aio.UnaryUnaryMultiCallable[_translator_pb2.TranslateParagraphsRequest, _translator_pb2.TranslateParagraphsResponse]  # type: ignore[assignment]
     """Splits each paragraph into sentences and translates them.
-      INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG
+      INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
+                           TERM_UNREADABLE, REPEATED_TERM
       FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
       RESOURCE_EXHAUSTED   OVERLOADED: the queue is full; safe to try again after RetryInfo.retry_delay
     """
@@ -74,7 +76,8 @@ class TranslatorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_translator_pb2.TranslateParagraphsResponse, _abc.Awaitable[_translator_pb2.TranslateParagraphsResponse]]:
         """Splits each paragraph into sentences and translates them.
-          INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG
+          INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
+                               TERM_UNREADABLE, REPEATED_TERM
           FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
           RESOURCE_EXHAUSTED   OVERLOADED: the queue is full; safe to try again after RetryInfo.retry_delay
         """

@@ -9,9 +9,10 @@ import grpc
 from khulasa.v1 import article_pb2, translator_pb2, translator_pb2_grpc
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields
+from services.harness.terms import Term
 from services.translator import engine, translation
 from services.translator.model import Model
-from services.translator.translation import ParagraphTranslator, TranslatedSentence
+from services.translator.translation import ParagraphTranslator, TermMatch, TranslatedSentence
 
 MAX_PARAGRAPHS = 20_000
 MAX_BYTES = 1_000_000
@@ -52,13 +53,17 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
                 expected=request.model_digest,
                 actual=self._model.digest,
             )
-        paragraphs = await translator.translate(request.paragraphs)
+        terms = [Term(term.source, term.target) for term in request.glossary_terms]
+        paragraphs = await translator.translate(request.paragraphs, terms)
         sentences = [sentence for paragraph in paragraphs for sentence in paragraph]
         call_fields(
             paragraphs=len(paragraphs),
             sentences=len(sentences),
             flagged=sum(bool(sentence.doubts) for sentence in sentences),
         )
+        if terms:
+            applied = [match.applied for sentence in sentences for match in sentence.term_matches]
+            call_fields(terms_applied=sum(applied), terms_missed=len(applied) - sum(applied))
         return translator_pb2.TranslateParagraphsResponse(
             paragraphs=[
                 translator_pb2.TranslatedParagraph(
@@ -128,4 +133,16 @@ def _sentence(index: int, sentence: TranslatedSentence) -> article_pb2.Sentence:
             article_pb2.Flag(reason=article_pb2.Flag.Reason.ValueType(doubt.reason.value), detail=doubt.detail)
             for doubt in sentence.doubts
         ],
+        plain_translation=sentence.plain_translation,
+        term_matches=[_term_match(match) for match in sentence.term_matches],
+    )
+
+
+def _term_match(match: TermMatch) -> article_pb2.TermMatch:
+    outcomes = article_pb2.TermMatch.Outcome
+    return article_pb2.TermMatch(
+        span=article_pb2.Span(start=match.span.start, end=match.span.end),
+        source=match.term.source,
+        target=match.term.english,
+        outcome=outcomes.OUTCOME_APPLIED if match.applied else outcomes.OUTCOME_MISSED,
     )

@@ -12,3 +12,7 @@ class Span(NamedTuple):
     def of(self, text: str) -> str:
         """Return the characters of `text` that the span covers."""
         return text[self.start : self.end]
+
+    def shifted(self, by: int) -> "Span":
+        """Return the same part of a text that has `by` characters more before it."""
+        return Span(self.start + by, self.end + by)

@@ -4,20 +4,24 @@
                                         ▲                   │
                                         └─ a second try ────┘ of what is doubtful
 
+A sentence that lacks terms of a glossary goes the way from the queue on again (`glossary.py`).
 The first file to read here; every stage has its own beside it.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import Counter
 
 from services.harness.errors import Reason as RefusalReason
 from services.harness.errors import Refusal
+from services.harness.terms import Term
+from services.translator import glossary
 from services.translator.check import Doubt, Reason
 from services.translator.confidence import Calibration
 from services.translator.engine import Decoded
+from services.translator.glossary import Candidate, Glossary, Match, Rewriting, glossary_of
 from services.translator.judge import Judge, Judgement
 from services.translator.language import NAMES, Language, identify, identify_all
 from services.translator.model import Model, Tokenizer
@@ -32,6 +36,16 @@ VERSION = "3"
 
 
 @dataclass(frozen=True, slots=True)
+class TermMatch:
+    """A term of the glossary in a sentence, and whether the translation has it."""
+
+    span: Span
+    """The words it was found in, in the paragraph as it was sent."""
+    term: Term
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TranslatedSentence:
     """A sentence of a paragraph in both languages."""
 
@@ -43,6 +57,9 @@ class TranslatedSentence:
     confidence: float | None
     """Probability that the translation is good; None for what was not translated, or by a model without calibration."""
     doubts: Sequence[Doubt]
+    plain_translation: str = ""
+    """Without the glossary, where it differs."""
+    term_matches: Sequence[TermMatch] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +72,10 @@ class _Sentence:
     fragment: bool
     language: Language
     tokens: list[str]
+    matches: Sequence[Match] = ()
+    """Terms of the glossary in `normalized`."""
+    match_spans: Sequence[Span] = ()
+    """Where they stand in the paragraph as it was sent."""
 
 
 class ParagraphTranslator:
@@ -68,17 +89,19 @@ class ParagraphTranslator:
         self._judge = Judge(model, self._tokenizer, calibration=Calibration.open(model.folder))
         self._queue = queue
 
-    async def translate(self, paragraphs: Sequence[str]) -> list[list[TranslatedSentence]]:
+    async def translate(self, paragraphs: Sequence[str], terms: Sequence[Term] = ()) -> list[list[TranslatedSentence]]:
         """Return the sentences of each paragraph; all are decoded together.
 
-        Raises Refusal (OVERLOADED) if the queue is full.
+        Raises Refusal: OVERLOADED if the queue is full, `check_terms` for bad terms.
         """
-        prepared = await asyncio.to_thread(self._prepare_all, paragraphs)
+        wanted = await asyncio.to_thread(glossary_of, tuple(terms), self._scheme) if terms else None
+        prepared = await asyncio.to_thread(self._prepare_all, paragraphs, wanted)
         decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
         answers = await self._queue.decode([sentence.tokens for sentence in decodable])
         judgements = await asyncio.to_thread(self._judge_all, decodable, answers)
         await self._try_again(decodable, judgements)
-        return _finish(prepared, iter(judgements), self._is_decodable)
+        finished = _finish(prepared, iter(judgements), self._is_decodable)
+        return await self._bring_in_terms(prepared, finished) if wanted else finished
 
     def split(self, paragraphs: Sequence[str]) -> list[list[Span]]:
         """Return where the sentences of each paragraph stand, without translating."""
@@ -87,10 +110,10 @@ class ParagraphTranslator:
     def _is_decodable(self, sentence: _Sentence) -> bool:
         return sentence.language.code == self._language
 
-    def _prepare_all(self, paragraphs: Sequence[str]) -> list[list[_Sentence]]:
-        return [self._prepare(paragraph) for paragraph in paragraphs]
+    def _prepare_all(self, paragraphs: Sequence[str], wanted: Glossary | None) -> list[list[_Sentence]]:
+        return [self._prepare(paragraph, wanted) for paragraph in paragraphs]
 
-    def _prepare(self, paragraph: str) -> list[_Sentence]:
+    def _prepare(self, paragraph: str, wanted: Glossary | None = None) -> list[_Sentence]:
         normalized = normalize(paragraph, self._scheme)
         sentences = []
         pieces = split(normalized.text, max_tokens=self._max_source_tokens, count_tokens=self._tokenizer.count)
@@ -98,7 +121,12 @@ class ParagraphTranslator:
         for piece, text, language in zip(pieces, texts, identify_all(texts), strict=True):
             span = _trimmed(normalized.source_span(piece.span), paragraph)
             tokens = self._tokenizer.encode(text) if language.code == self._language else []
-            sentences.append(_Sentence(span, span.of(paragraph), text, piece.fragment, language, tokens))
+            sentence = _Sentence(span, span.of(paragraph), text, piece.fragment, language, tokens)
+            if wanted and (matches := wanted.find(text)):
+                places = [match.span.shifted(piece.span.start) for match in matches]
+                spans = [_trimmed(normalized.source_span(place), paragraph) for place in places]
+                sentence = replace(sentence, matches=matches, match_spans=spans)
+            sentences.append(sentence)
         return sentences or self._unreadable(paragraph)
 
     def _unreadable(self, paragraph: str) -> list[_Sentence]:
@@ -143,6 +171,77 @@ class ParagraphTranslator:
             )
             for index, answers in choices.items()
         }
+
+    async def _bring_in_terms(
+        self, prepared: list[list[_Sentence]], plain: list[list[TranslatedSentence]]
+    ) -> list[list[TranslatedSentence]]:
+        """Return the sentences with the terms of the glossary, as far as the model can be led to write them."""
+
+        def rewrite_all() -> list[list[list[_Try]]]:
+            return [
+                [self._rewritten(*each) for each in zip(*paragraph, strict=True)]
+                for paragraph in zip(prepared, plain, strict=True)
+            ]
+
+        tries = await asyncio.to_thread(rewrite_all)
+        tokens = [rewritten.tokens for paragraph in tries for each in paragraph for _, rewritten in each]
+        answers = iter(await self._queue.decode(tokens))
+
+        def finish_all() -> list[list[TranslatedSentence]]:
+            return [
+                [finish(*each) for each in zip(*paragraph, strict=True)]
+                for paragraph in zip(prepared, plain, tries, strict=True)
+            ]
+
+        def finish(sentence: _Sentence, done: TranslatedSentence, tried: list[_Try]) -> TranslatedSentence:
+            if not sentence.matches:
+                return done
+            return _with_terms(
+                sentence,
+                done,
+                [(way, _translated(other, self._judge_one(other, next(answers)))) for way, other in tried],
+            )
+
+        return await asyncio.to_thread(finish_all)
+
+    def _rewritten(self, sentence: _Sentence, plain: TranslatedSentence) -> "list[_Try]":
+        if not (sentence.matches and self._is_decodable(sentence)):
+            return []
+        ways = glossary.rewritings(sentence.normalized, sentence.matches, plain.translation)
+        tries = [(way, replace(sentence, normalized=way.text, tokens=self._tokenizer.encode(way.text))) for way in ways]
+        return [(way, other) for way, other in tries if len(other.tokens) <= self._max_source_tokens]
+
+
+_Try = tuple[Rewriting, _Sentence]
+
+
+def _with_terms(
+    sentence: _Sentence, plain: TranslatedSentence, tried: Sequence[tuple[Rewriting, TranslatedSentence]]
+) -> TranslatedSentence:
+    """Return the plain translation or one of those tried in its place, with what became of each term."""
+    restored = [(done, glossary.restore(done.translation, way)) for way, done in tried]
+    chosen = glossary.choose(
+        sentence.matches,
+        Candidate(plain.translation, plain.log_probability, plain.doubts, plain.confidence),
+        [
+            Candidate(text, done.log_probability, done.doubts, done.confidence)
+            for done, text in restored
+            if text is not None
+        ],
+    )
+    applied = glossary.outcomes(sentence.matches, chosen.text)
+    return replace(
+        plain,
+        translation=chosen.text,
+        log_probability=chosen.log_probability,
+        confidence=chosen.confidence,
+        doubts=chosen.doubts,
+        plain_translation=plain.translation if plain.translation != chosen.text else "",
+        term_matches=[
+            TermMatch(span, match.term, has)
+            for span, match, has in zip(sentence.match_spans, sentence.matches, applied, strict=True)
+        ],
+    )
 
 
 def _finish(

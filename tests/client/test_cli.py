@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
-from tests.conftest import ARTICLES, Stack
+from tests.conftest import ARTICLES, Stack, plausible_english
 
 
 async def khulasa(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
@@ -44,6 +45,39 @@ async def test_standard_input_is_summarized(stack: Stack) -> None:
     )
     assert code == 0
     assert out.count("•") == 2
+
+
+async def test_a_glossary_comes_from_a_file(stack: Stack, tmp_path: Path) -> None:
+    """Its terms are in the JSON with their outcome, and in the text the missed ones are listed."""
+    terms = tmp_path / "terms.tsv"
+    terms.write_text("# names\nوادي الزهراء\tZahra Valley\n", encoding="utf-8")
+    stack.engine.say = lambda arabic: plausible_english(re.sub("Zahra Valley|XYZ", "", arabic))
+    arguments = ("translate", "--gateway", stack.addresses["gateway"], "--glossary", str(terms))
+    code, out, errors = await khulasa(*arguments, "--json", str(ARTICLES / "flood.txt"))
+    assert (code, errors) == (0, "")
+    sentences = [s for p in json.loads(out)["translation"]["paragraphs"] for s in p["sentences"]]
+    matches = [match for sentence in sentences for match in sentence["term_matches"]]
+    assert {(match["target"], match["applied"]) for match in matches} == {("Zahra Valley", False)}
+    code, out, _ = await khulasa(*arguments, str(ARTICLES / "flood.txt"))
+    assert code == 0
+    assert f"Glossary: 0 of {len(matches)} terms applied" in out
+
+
+async def test_a_bad_glossary_is_wrong_use(stack: Stack, tmp_path: Path) -> None:
+    """A file with three columns is named with its line, a missing one too, an unknown name is the server's refusal."""
+    terms = tmp_path / "terms.tsv"
+    terms.write_text("a\tb\tc\n", encoding="utf-8")
+    for glossary, status, why in (
+        (str(terms), 2, "line 1"),
+        ("absent.tsv", 2, "cannot be read"),
+        ("absent", 1, "does not have"),
+    ):
+        code, _, errors = await khulasa(
+            *("translate", "--gateway", stack.addresses["gateway"], "--glossary", glossary),
+            str(ARTICLES / "flood.txt"),
+        )
+        assert code == status
+        assert why in errors
 
 
 async def test_one_unreadable_file_does_not_stop_the_others(stack: Stack, tmp_path: Path) -> None:

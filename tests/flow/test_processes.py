@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from khulasa import Article, AsyncClient, CacheUse
+from khulasa import Article, AsyncClient, CacheUse, Options
 from khulasa.up import Services
 from services.translator.model import MANIFEST
 from services.translator.settings import SHIPPED_MODEL
@@ -19,15 +19,20 @@ from tests.tiny_models import write_decoder_only, write_encoder_decoder
 async def test_an_article_goes_through_three_processes(
     model_folder: Path, tmp_path: Path, flood: str, write: Callable[[Path, Path], None]
 ) -> None:
-    """Started as users start them, the services answer, keep the answer, and end cleanly."""
+    """Started as users start them, the services answer, keep the answer, report on a glossary, and end cleanly."""
     write(tmp_path / "model", model_folder / "tokenizer.model")
+    (tmp_path / "news.tsv").write_text("وادي الزهراء\tZahra Valley\n", encoding="utf-8")
+    settings = {"KHULASA_MODEL": str(tmp_path / "model"), "KHULASA_GLOSSARIES": str(tmp_path)}
     async with (
-        await Services.start(settings={"KHULASA_MODEL": str(tmp_path / "model")}, quiet=True) as services,
+        await Services.start(settings=settings, quiet=True) as services,
         AsyncClient(services.addresses["gateway"], timeout_s=60) as client,
     ):
         first = await client.process(Article(text=flood))
         check_offsets(flood, first)
         assert (await client.process(Article(text=flood))).provenance.cache_use == CacheUse.HIT
+        with_terms = await client.process(Article(text=flood), Options(glossary="news"))
+        sentences = [sentence for paragraph in with_terms.translation.paragraphs for sentence in paragraph.sentences]
+        assert sum(len(sentence.term_matches) for sentence in sentences) == flood.count("وادي الزهراء") > 0
     assert {process.returncode for process in services.processes.values()} == {0}
 
 

@@ -6,6 +6,9 @@ from khulasa import Article, AsyncClient, Client, FlagReason, KhulasaError, Opti
 async def asynchronous() -> str:
     async with AsyncClient("localhost:50050", timeout_s=60) as client:
         result: Result = await client.process(Article(text="نص"), Options(SummaryBudget(words=80)))
+        await client.process(Article(text="نص"), Options(glossary={"البنك الدولي": "World Bank"}))
+        missed = [m.source for p in result.translation.paragraphs for s in p.sentences for m in s.term_matches]
+        print(missed)
         async for event in client.stream(Article(html="<p>نص</p>")):
             print(event)
         async for name, answer in client.process_many([("1", Article(text="نص"))]):
