@@ -42,7 +42,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
 lock: .venv/ready         ## write the hashed lock files anew
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) --extra gateway --extra translator --extra summarizer --extra dev --output-file requirements.lock
-	echo "torch; sys_platform == 'none'" | $(COMPILE) --extra train --constraint requirements.lock \
+	echo "torch; python_version < '3'" | $(COMPILE) --extra train --constraint requirements.lock \
 	  --override /dev/stdin --output-file requirements-train.lock
 
 bench: .venv/ready        ## the measurements of benchmarks/README.md

@@ -182,8 +182,10 @@ def _describe(folder: Path, original: ModelFolder, name: str, pairs_file: Path, 
         "sources": [*original.manifest.sources, source],
         "scores": {},  # those of the original would not be true
     }
-    if (original.folder / "NOTICE").exists():
-        shutil.copy(original.folder / "NOTICE", folder / "NOTICE")
+    for file in original.manifest.files:
+        # Besides the notice of the original, whatever else the translator finds in a model's folder.
+        if file == "NOTICE" or not (folder / file).exists():
+            shutil.copy(original.folder / file, folder / file)
     (folder / "README.md").write_text(
         f"# {name}\n\n"
         f"`{original.manifest.name}` (digest {original.digest}), changed by training on {len(pairs.train)} pairs of "

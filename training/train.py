@@ -96,7 +96,8 @@ def encode_pairs(texts: list[tuple[str, str]], tokenizer_file: Path, vocabulary:
 
 def read_pairs(prepared: Path, vocabulary: list[str]) -> list[TokenPair]:
     """Return every pair as ids, as often as its source's weight says."""
-    rows = [line.rstrip("\n").split("\t") for line in (prepared / "pairs.tsv").open()]
+    with (prepared / "pairs.tsv").open() as file:
+        rows = [line.rstrip("\n").split("\t") for line in file]
     encoded = encode_pairs([(row[2], row[3]) for row in rows], prepared / "tokenizer.model", vocabulary)
     return [pair for row, pair in zip(rows, encoded, strict=True) for _ in range(int(row[1]))]
 

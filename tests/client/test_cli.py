@@ -6,6 +6,10 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from khulasa.cli import app
 from tests.conftest import ARTICLES, Stack, plausible_english
 
 
@@ -105,3 +109,14 @@ async def test_no_gateway_is_an_error_in_words() -> None:
     code, _, errors = await khulasa("status", "--gateway", "127.0.0.1:1")
     assert code == 1
     assert errors.startswith("khulasa: 127.0.0.1:1")
+
+
+def test_training_without_its_packages_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PyTorch or the checkout is missing, one line names it and the command that installs it."""
+    monkeypatch.setitem(sys.modules, "training.adapt", None)
+    options = [part for name in ("pairs", "init", "out") for part in (f"--{name}", str(tmp_path / name))]
+    result = CliRunner().invoke(app, ["train", *options])
+    assert result.exit_code == 2
+    assert "training.adapt is missing" in result.stderr
+    assert "pip install -e '.[train,translator]'" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -20,7 +20,7 @@ from services.translator.normalize import SCHEMES
 from tests.conftest import ROOT
 from tests.training.conftest import Pieces, made_pairs
 from tests.training.tiny import KINDS, tiny_model
-from training.export import write_folder
+from training.export import write_folder, write_manifest
 from training.served import ServedModel
 from training.user_pairs import (
     NoPairs,
@@ -55,6 +55,8 @@ def command(pairs: Path, init: Path, out: Path, *, epochs: int = 15) -> list[str
 def test_a_model_is_adapted_and_served(kind: str, pieces: Pieces, tmp_path: Path) -> None:
     """The loss on held-out pairs falls, and the folder is a model that the real engine serves."""
     init = shipped(kind, pieces, tmp_path / "shipped")
+    (init / "extra.json").write_text("{}")
+    write_manifest(init, json.loads((init / "manifest.json").read_text()))
     mine = write_pairs(tmp_path / "mine.tsv", made_pairs(200))
     out = tmp_path / "adapted"
     result = CliRunner().invoke(app, command(mine, init, out))
@@ -72,6 +74,7 @@ def test_a_model_is_adapted_and_served(kind: str, pieces: Pieces, tmp_path: Path
     assert adapted.sources[:-1] == original.sources
     assert adapted.sources[-1].startswith("mine.tsv: of the user, sha256 ")
     assert adapted.scores == {}
+    assert "extra.json" in adapted.files
     [answer] = ServedModel(out).translate(["زار الوزير المدرسة أمس."])
     assert answer.translation.startswith("The ")
     assert not (tmp_path / "adapted.run" / "checkpoint.pt").exists()
