@@ -135,10 +135,13 @@ def numbers(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
     source, translation = _numbers(sentence.source), _numbers(sentence.translation)
     expected = _numbers(_LIST_MARKER.sub("", sentence.source), scaled=True)
     known = frozenset().union(*source.values(), *(map(_plain, number.split()) for number in source))
-    written = _spelled_numbers(sentence.translation).union(*translation.values(), _roman_numbers(sentence.translation))
+    written = _spelled_numbers(sentence.translation).union(*translation.values())
     lost = [
         n for n, readings in expected.items() if not (_is_written(n, readings, written) or _is_month_date(n, sentence))
     ]
+    if lost:
+        roman = _roman_numbers(sentence.translation)
+        lost = [number for number in lost if expected[number].isdisjoint(roman)]
     lost += lost_months(sentence.source, sentence.translation)
     # English may write in digits what Arabic spells out, and 1 and 2 what Arabic puts into the form of the noun.
     added = [
@@ -218,6 +221,7 @@ _LINK_END = ".,!?،؛؟:;\"')]}"  # stands after an address rather than in it
 _LIST_MARKER = re.compile(r"^\d{1,3} ?[-.)](?=\D)")  # often dropped in translation, and nobody misses it
 # The UN writes thousands with a space and, as typed, in reverse: "000 350" is 350,000, "294 641 1" is 1,641,294.
 _NUMBER = re.compile(r"(?<![\d.,])(?:\d{3} )+\d{1,3}(?![\d.,]\d|\d)|\d+(?:[.,:،]\d+)*")
+_DIGIT = re.compile(r"\d")
 # Sections and times that Arabic joins otherwise: "3-2-1" is 3.2.1, "47/10" is 10:47.
 _JOINED = re.compile(r"(?<![\d/-])\d+(?:[/-]\d+)+(?![\d/-])")
 _ROMAN = re.compile(r"\b(?:X{0,3}|XL|LX{0,3}|XC)(?:IX|IV|V?I{0,3})\b")
@@ -296,6 +300,8 @@ def _numbers(text: str, *, scaled: bool = False) -> dict[str, frozenset[str]]:
     "2.5 مليون" may be "2.5" and "2500000", but only the latter if `scaled`: a thousand that became a million is wrong.
     "14:30" is also "2:30", "15:00" also "3".
     """
+    if not _DIGIT.search(text):
+        return {}
     joined = [(match.span(), match.group()) for match in _JOINED.finditer(text)]
     return {
         (match.group() if " " in match.group() else _plain(match.group())): frozenset(

@@ -37,10 +37,10 @@ class Language:
 
 # Letters that no Arabic text has, or only by mistake.
 _OWN_LETTERS = {
-    "fa": "",
-    "ur": "ٹڈڑںےہ",
-    "ckb": "ەێۆڕڵ",
-    "ps": "ښځڅټډړږڼۍې",
+    "fa": frozenset(""),
+    "ur": frozenset("ٹڈڑںےہ"),
+    "ckb": frozenset("ەێۆڕڵ"),
+    "ps": frozenset("ښځڅټډړږڼۍې"),
 }
 # Persian letters that Arabic text has too: ک and ی from Persian keyboards, پ چ ژ گ ڤ in foreign names.
 _SHARED_LETTERS = frozenset("پچژگڤکی")
@@ -108,6 +108,8 @@ def identify(text: str) -> Language:
 
 def identify_all(sentences: Sequence[str]) -> list[Language]:
     """Return the languages of the sentences of a paragraph; for those that say little the whole paragraph speaks."""
+    if len(sentences) == 1:
+        return [identify(sentences[0])]
     whole = identify(" ".join(sentences))
     return [_within(whole, identify(sentence)) for sentence in sentences]
 
@@ -156,7 +158,7 @@ def _confidence(evidence: float, against: float) -> float:
 
 def _weight(words: list[str], language: str, *, unopposed: bool) -> float:
     """Return how many of the words only this language writes; `unopposed` if none of them is marked as Arabic."""
-    own, common = frozenset(_OWN_LETTERS[language]), _COMMON_WORDS[language]
+    own, common = _OWN_LETTERS[language], _COMMON_WORDS[language]
     certain = sum(word in common or not own.isdisjoint(word) for word in words)
     shared = sum(word not in common and own.isdisjoint(word) and not _SHARED_LETTERS.isdisjoint(word) for word in words)
     return (

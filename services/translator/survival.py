@@ -59,6 +59,7 @@ _PLACEHOLDER = re.compile(
 )
 _PERCENT = re.compile(r"\d ?%|% ?\d|\d (?:في ال|بال)(?:مئة|مائة|مية)")
 _ENGLISH_PERCENT = re.compile(r"%|per ?cent|\bpct\b", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 _SCALE = r"(?: (?:ألف|آلاف|مليون|ملايين|مليار|بليون|تريليون)(?:ا|ات|ي)?)?"
 # What is counted in Arabic, its sign, and what the English may say.
 _CURRENCIES = {
@@ -123,6 +124,8 @@ def _lost_percent(source: str, translation: str) -> Iterator[str]:
 
 
 def _lost_currencies(source: str, translation: str) -> Iterator[str]:
+    if not _DIGIT.search(source):
+        return
     for name, (amount, english) in _AMOUNTS.items():
         if amount.search(source) and not english.search(translation):
             yield name
