@@ -44,6 +44,7 @@ def article_key(
         limit,
         repr(getattr(budget, limit)) if limit else "",
         str(options.translate_boilerplate),
+        str(options.summary_first),
         summarizer,
         *_parts(model),
     )

@@ -33,6 +33,10 @@ Sentences = Annotated[int | None, typer.Option(help="Length of the summary in se
 Words = Annotated[int | None, typer.Option(help="Length of the summary in words.")]
 Ratio = Annotated[float | None, typer.Option(help="Length of the summary as a share of the sentences.")]
 Boilerplate = Annotated[bool, typer.Option("--boilerplate", help="Translate menu lines and credits too.")]
+SummaryFirst = Annotated[
+    bool,
+    typer.Option("--summary-first", help="Rank the Arabic, translate only what the summary shows."),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read the cache nor write it.")]
 
 
@@ -74,6 +78,7 @@ def summarize(
     sentences: Sentences = None,
     words: Words = None,
     ratio: Ratio = None,
+    summary_first: SummaryFirst = False,
     no_cache: NoCache = False,
 ) -> None:
     """Print only the summaries of articles, each sentence with its Arabic source."""
@@ -84,7 +89,8 @@ def summarize(
         else:
             show_summary(result.summary, console)
 
-    _process(files, gateway, timeout, Options(_budget(sentences, words, ratio), bypass_cache=no_cache), show)
+    options = Options(_budget(sentences, words, ratio), bypass_cache=no_cache, summary_first=summary_first)
+    _process(files, gateway, timeout, options, show)
 
 
 @app.command()

@@ -22,6 +22,7 @@ class FlagReason(IntEnum):
     NOT_ARABIC = 11
     FRAGMENT = 12
     BOILERPLATE_SKIPPED = 13
+    NOT_TRANSLATED = 15
 
 
 class ParagraphKind(IntEnum):
@@ -32,6 +33,24 @@ class ParagraphKind(IntEnum):
     TITLE = 2
     HEADING = 3
     BOILERPLATE = 4
+
+
+class ScoreFeature(IntEnum):
+    """What was measured in a sentence to rank it: `ScorePart.Feature` of the protos."""
+
+    UNKNOWN = 0
+    POSITION = 1
+    CENTRALITY = 2
+    TITLE = 3
+    NAMES = 4
+    NUMBERS = 5
+    LENGTH = 6
+    QUESTION = 7
+    DANGLING = 8
+    QUOTATION = 9
+    UNFINISHED = 10
+    OFF_TOPIC = 11
+    CREDIT = 12
 
 
 class CacheUse(IntEnum):
@@ -78,6 +97,8 @@ class Options:
     summary_budget: SummaryBudget = SummaryBudget()
     translate_boilerplate: bool = False
     bypass_cache: bool = False
+    summary_first: bool = False
+    """Translate only the headline and what the summary shows; the rest is flagged NOT_TRANSLATED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +170,14 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True)
+class ScorePart:
+    """What one feature added to a sentence's score, or took away."""
+
+    feature: ScoreFeature
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
 class SummarySentence:
     """A sentence of the summary and its Arabic source."""
 
@@ -160,6 +189,8 @@ class SummarySentence:
     score: float
     rationale: str
     flags: tuple[Flag, ...]
+    score_parts: tuple[ScorePart, ...]
+    """What made up `score`; the points add up to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Reason(IntEnum):
     NOT_ARABIC = 11
     FRAGMENT = 12
     BOILERPLATE_SKIPPED = 13
+    NOT_TRANSLATED = 15
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
 from services.translator.queue import TranslationQueue
 from services.translator.span import Span
-from services.translator.split import split
+from services.translator.split import Piece, split
 
 VERSION = "2"
 """Raised with every change that can change an answer: it is part of the cache keys."""
@@ -66,9 +66,9 @@ class ParagraphTranslator:
         answers = iter(await self._queue.decode([sentence.tokens for sentence in decodable]))
         return await asyncio.to_thread(self._finish_all, prepared, answers)
 
-    def split(self, paragraphs: Sequence[str]) -> list[list[Span]]:
+    def split(self, paragraphs: Sequence[str]) -> list[list[Piece]]:
         """Return where the sentences of each paragraph stand, without translating."""
-        return [[sentence.span for sentence in self._prepare(paragraph)] for paragraph in paragraphs]
+        return [[Piece(s.span, s.fragment) for s in self._prepare(paragraph)] for paragraph in paragraphs]
 
     def _is_decodable(self, sentence: _Sentence) -> bool:
         return sentence.language == self._language

@@ -1,5 +1,6 @@
 """Summaries: within the budget whatever the text, in order, and of sentences worth choosing."""
 
+import dataclasses
 import math
 
 import pytest
@@ -89,6 +90,53 @@ def test_every_choice_has_a_rationale() -> None:
     chosen = summarize(sources(ARTICLE), budget=Budget(sentences=2), language="en", title="Floods in Zahra valley")
     assert "near the start" in chosen[0].rationale
     assert all(choice.rationale for choice in chosen)
+
+
+def test_a_byline_is_no_sentence_of_the_article() -> None:
+    """Credits are left out even where there is room for all, and chosen only where there is nothing else."""
+    credits = ["By Sara Hasan", "Photo: boats in Mosul", "تصوير: أحمد علي"]
+    assert indices(sources([credits[0], *ARTICLE[:2], credits[1]]), Budget(sentences=9)) == [1, 2]
+    assert indices(sources(["تصوير: أحمد علي", "وصلت القوارب فجرا."]), Budget(ratio=1.0), "ar") == [1]
+    assert indices(sources(credits[:2]), Budget(sentences=9)) == [0, 1]
+
+
+def test_the_budget_counts_what_is_shown() -> None:
+    """Where a translation is shown in place of the text, its words count and not those of the text."""
+    sentences = [
+        SourceSentence(
+            "وصلت القوارب فجرا إلى المدينة.", 0, False, shown_text="The boats reached town at dawn this Sunday."
+        ),
+        SourceSentence("انهار الجسر.", 1, False, shown_text="The bridge fell."),
+    ]
+    assert indices(sentences, Budget(words=8), "ar") == [0]
+    assert indices(sentences, Budget(words=7), "ar") == [1]
+    assert indices(sentences, Budget(characters=16), "ar") == [1]
+
+
+def test_context_is_heard_and_never_chosen() -> None:
+    """A sentence for context keeps its part in the ranking and in the ratio, and leaves the choice to others."""
+    whole, context = sources(ARTICLE[:6]), {0, 1}
+    heard = [dataclasses.replace(sentence, context_only=index in context) for index, sentence in enumerate(whole)]
+    without = summarize(whole, budget=Budget(ratio=1.0), language="en", title="")
+    chosen = summarize(heard, budget=Budget(ratio=1.0), language="en", title="")
+    assert [choice.index for choice in chosen] == [2, 3, 4, 5]
+    assert {c.index: c.score for c in chosen}.items() < {c.index: c.score for c in without}.items()
+    assert len(indices(heard, Budget(ratio=0.5))) == 3
+    assert indices([dataclasses.replace(sentence, context_only=True) for sentence in whole], Budget(sentences=3)) == []
+
+
+def test_a_doubtful_sentence_is_chosen_where_the_sound_ones_are_context() -> None:
+    """What may be chosen decides: sound context does not leave the summary empty."""
+    sentences = [SourceSentence(ARTICLE[0], 0, False, context_only=True), SourceSentence(ARTICLE[1], 1, True)]
+    assert indices(sentences, Budget(sentences=3)) == [1]
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_the_parts_of_a_score_say_why(language: str) -> None:
+    """Each chosen sentence names what made up its score, and the points add up to it."""
+    for choice in summarize(sources(ARTICLE), budget=Budget(ratio=1.0), language=language, title="Floods in Zahra"):
+        assert sum(choice.parts.values()) == pytest.approx(choice.score)
+        assert all(choice.parts.values())
 
 
 @pytest.mark.parametrize("values", [{"sentences": 0}, {"words": 10_001}, {"ratio": 0.0}, {"ratio": math.nan}])
