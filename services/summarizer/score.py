@@ -40,15 +40,17 @@ class Feature(IntEnum):
 class Weights:
     """What each measure counts, where centrality counts 1. Fitted by `benchmarks/fit_ranking.py`."""
 
-    backward: float = -0.5
-    """What a word that was there before counts, where one that comes again counts 1; negative in PacSum too."""
+    backward: float = 0.0
+    """What a word that was there before counts, where one that comes again counts 1; PacSum has it negative."""
     position: float = 4.0
     """News tells the most important first, and centrality alone loses to lead."""
-    position_half: float = 8.0
+    position_half: float = 4.0
     """Sentences after which the position counts half."""
     numbers: float = 0.0
-    names: float = 0.0
-    short_words: float = 24.0
+    """Fitted to nothing: what has numbers is near the start anyway."""
+    names: float = 1.0
+    """Of languages with capitals, which alone tell them."""
+    short_words: float = 32.0
     """A shorter sentence loses in proportion: it seldom holds who, what and where."""
 
 
@@ -71,6 +73,18 @@ such sentences, but a reader of the summary cannot look at the sentence before. 
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """What is seen in the sentences of one article, whatever it counts; one item a sentence."""
+
+    title_words: Floats
+    """How many different words of the title the sentence has."""
+    title_length: int
+    """How many the title has."""
+    applies: Mapping[Feature, NDArray[np.bool_]]
+    """Where the features of `LEFT` apply."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """What the sentences of one article were given, and why; one item a sentence."""
 
@@ -81,40 +95,50 @@ class Scores:
     position: Floats
     """From 1, the first sentence, towards 0."""
     title_words: Floats
-    """How many different words of the title the sentence has."""
     applies: Mapping[Feature, NDArray[np.bool_]]
-    """Where the features of `LEFT` apply."""
 
 
-def score(
-    texts: Sequence[str], counted: Features, *, title: str, language: Language, weights: Weights = WEIGHTS
-) -> Scores:
+def score(texts: Sequence[str], counted: Features, *, title: str, language: Language) -> Scores:
     """Return the scores of `texts`, the sentences of one article; `counted` are their features."""
+    return weigh(measure(texts, counted, title=title, language=language), counted, WEIGHTS)
+
+
+def measure(texts: Sequence[str], counted: Features, *, title: str, language: Language) -> Measures:
+    """Look at each sentence for what speaks for it and against it."""
     of_title = set(language.keys(title))
-    position = weights.position_half / (weights.position_half + np.arange(len(texts), dtype=np.float64))
     title_words = _title_words(counted.vectors, of_title)
+    return Measures(
+        title_words=title_words,
+        title_length=len(of_title),
+        applies={
+            Feature.QUESTION: _where(language.asks(text) for text in texts),
+            Feature.DANGLING: _where(language.dangles(text) for text in texts),
+            Feature.QUOTATION: _where(splits_quotation(text) or language.quotes_nobody(text) for text in texts),
+            Feature.UNFINISHED: _where(language.breaks_off(text) for text in texts),
+            Feature.OFF_TOPIC: _off_topic(counted.vectors) & (title_words == 0),
+            Feature.CREDIT: _where(language.credits(text) for text in texts),
+        },
+    )
+
+
+def weigh(measures: Measures, counted: Features, weights: Weights) -> Scores:
+    """Return what the measures come to."""
+    places = np.arange(counted.vectors.count, dtype=np.float64)
+    position = weights.position_half / (weights.position_half + places)
     parts = {
         Feature.POSITION: weights.position * position,
         Feature.CENTRALITY: _centrality(counted, weights.backward),
-        Feature.TITLE: TITLE * title_words / max(1, len(of_title)),
+        Feature.TITLE: TITLE * measures.title_words / max(1, measures.title_length),
         Feature.NAMES: weights.names * _share(counted.names),
         Feature.NUMBERS: weights.numbers * _share(counted.numbers),
     }
-    applies = {
-        Feature.QUESTION: _where(language.asks(text) for text in texts),
-        Feature.DANGLING: _where(language.dangles(text) for text in texts),
-        Feature.QUOTATION: _where(splits_quotation(text) or language.quotes_nobody(text) for text in texts),
-        Feature.UNFINISHED: _where(language.breaks_off(text) for text in texts),
-        Feature.OFF_TOPIC: _off_topic(counted.vectors) & (title_words == 0),
-        Feature.CREDIT: _where(language.credits(text) for text in texts),
-    }
     factors = {Feature.LENGTH: _length_factor(counted, weights.short_words)}
-    factors |= {feature: np.where(applies[feature], left, 1.0) for feature, left in LEFT.items()}
+    factors |= {feature: np.where(measures.applies[feature], left, 1.0) for feature, left in LEFT.items()}
     values = np.sum(list(parts.values()), axis=0)
     for feature, factor in factors.items():
         parts[feature] = values * (factor - 1.0)
         values = values * factor
-    return Scores(values, parts, position, title_words, applies)
+    return Scores(values, parts, position, measures.title_words, measures.applies)
 
 
 def _share(counts: NDArray[np.int64]) -> Floats:
