@@ -47,7 +47,7 @@ class Case:
         self.language = document.language
         self._texts = document.sentences
         self._counted: Features = features(document.sentences, language)
-        self._measures: Measures = measure(self._texts, self._counted, title=document.title, language=language)
+        self._measures: Measures = measure(self._counted, title=document.title, language=language)
         self._sentences = [_grams(tokenizer.tokenize(text)) for text in self._texts]
         self._references = [_grams(tokenizer.tokenize(text)) for text in document.references]
 

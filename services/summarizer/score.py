@@ -8,7 +8,7 @@ is ever computed: time and memory grow with the words of the article, not with t
 development sets, which are never reported on; the other constants were set by hand, for readers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -98,25 +98,25 @@ class Scores:
     applies: Mapping[Feature, NDArray[np.bool_]]
 
 
-def score(texts: Sequence[str], counted: Features, *, title: str, language: Language) -> Scores:
-    """Return the scores of `texts`, the sentences of one article; `counted` are their features."""
-    return weigh(measure(texts, counted, title=title, language=language), counted, WEIGHTS)
+def score(counted: Features, *, title: str, language: Language) -> Scores:
+    """Return the scores of the sentences of one article, given their features."""
+    return weigh(measure(counted, title=title, language=language), counted, WEIGHTS)
 
 
-def measure(texts: Sequence[str], counted: Features, *, title: str, language: Language) -> Measures:
+def measure(counted: Features, *, title: str, language: Language) -> Measures:
     """Look at each sentence for what speaks for it and against it."""
-    of_title = set(language.keys(title))
+    of_title = set(language.keys(language.words(title)))
     title_words = _title_words(counted.vectors, of_title)
     return Measures(
         title_words=title_words,
         title_length=len(of_title),
         applies={
-            Feature.QUESTION: _where(language.asks(text) for text in texts),
-            Feature.DANGLING: _where(language.dangles(text) for text in texts),
-            Feature.QUOTATION: _where(splits_quotation(text) or language.quotes_nobody(text) for text in texts),
-            Feature.UNFINISHED: _where(language.breaks_off(text) for text in texts),
+            Feature.QUESTION: _where(map(language.asks, counted.sentences)),
+            Feature.DANGLING: _where(map(language.dangles, counted.sentences)),
+            Feature.QUOTATION: _where(splits_quotation(s.text) or language.quotes_nobody(s) for s in counted.sentences),
+            Feature.UNFINISHED: _where(map(language.breaks_off, counted.sentences)),
             Feature.OFF_TOPIC: _off_topic(counted.vectors) & (title_words == 0),
-            Feature.CREDIT: _where(language.credits(text) for text in texts),
+            Feature.CREDIT: _where(map(language.credits, counted.sentences)),
         },
     )
 

@@ -45,7 +45,7 @@ def summarize(sentences: Sequence[SourceSentence], *, budget: Budget, language: 
     texts = [sentence.text for sentence in sentences]
     doubtful = [sentence.doubtful for sentence in sentences]
     counted = features(texts, tables)
-    scores = score(texts, counted, title=title, language=tables)
+    scores = score(counted, title=title, language=tables)
     chosen = select(
         texts,
         counted,

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from services.summarizer.features import features
-from services.summarizer.languages import LANGUAGES
+from services.summarizer.languages import LANGUAGES, Language
 
 ENGLISH, ARABIC = LANGUAGES["en"], LANGUAGES["ar"]
+
+
+def keys(language: Language, text: str) -> list[str]:
+    return language.keys(language.words(text))
 
 
 def test_equal_topics_are_near_and_others_apart() -> None:
@@ -22,17 +26,17 @@ def test_equal_topics_are_near_and_others_apart() -> None:
 
 def test_arabic_words_match_through_article_and_clitics() -> None:
     """Minister, the minister, and the minister, for the minister: one word for matching, vowelled or not."""
-    assert set(ARABIC.keys("وزارة الوزارة والوزارة")) == {"وزار"}
-    assert set(ARABIC.keys("الوزير والوزير للوزير وزير الوَزِير")) == {"وزير"}
-    assert ARABIC.keys("أمطار") == ARABIC.keys("الامطار")
+    assert set(keys(ARABIC, "وزارة الوزارة والوزارة")) == {"وزار"}
+    assert set(keys(ARABIC, "الوزير والوزير للوزير وزير الوَزِير")) == {"وزير"}
+    assert keys(ARABIC, "أمطار") == keys(ARABIC, "الامطار")
 
 
 def test_negations_tell_sentences_apart() -> None:
     """A negation is a telling word: without it a denial would be a duplicate of the claim."""
     claimed, denied = features(["The minister resigned.", "The minister never resigned."], ENGLISH).identities
     assert claimed != denied
-    assert "never" in ENGLISH.keys("The minister never resigned.")
-    assert ARABIC.keys("لم يستقل") != ARABIC.keys("يستقل")
+    assert "never" in keys(ENGLISH, "The minister never resigned.")
+    assert keys(ARABIC, "لم يستقل") != keys(ARABIC, "يستقل")
 
 
 def test_equal_sentences_are_known_by_their_words() -> None:
@@ -103,7 +107,7 @@ def test_text_without_telling_words_has_empty_vectors(texts: list[str]) -> None:
 )
 def test_openings_that_lean_on_the_sentence_before(language: str, text: str, dangles: bool) -> None:
     """Connectives and pronouns at the start are known, unless they open an expression of time."""
-    assert LANGUAGES[language].dangles(text) is dangles
+    assert LANGUAGES[language].dangles(LANGUAGES[language].read(text)) is dangles
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_openings_that_lean_on_the_sentence_before(language: str, text: str, dan
 )
 def test_credits_are_told_from_sentences(language: str, text: str, credits: bool) -> None:
     """Bylines, photo credits and links to other stories are known by how they open."""
-    assert LANGUAGES[language].credits(text) is credits
+    assert LANGUAGES[language].credits(LANGUAGES[language].read(text)) is credits
 
 
 @pytest.mark.parametrize(
@@ -154,7 +158,7 @@ def test_credits_are_told_from_sentences(language: str, text: str, credits: bool
 )
 def test_quotations_that_do_not_say_whose(language: str, text: str, quotes: bool) -> None:
     """All in quotation marks, or in the first person outside of them: somebody's words, and nobody knows whose."""
-    assert LANGUAGES[language].quotes_nobody(text) is quotes
+    assert LANGUAGES[language].quotes_nobody(LANGUAGES[language].read(text)) is quotes
 
 
 @pytest.mark.parametrize(
@@ -174,4 +178,4 @@ def test_quotations_that_do_not_say_whose(language: str, text: str, quotes: bool
 )
 def test_sentences_without_an_end(language: str, text: str, breaks_off: bool) -> None:
     """What ends with a comma, a colon, dots or a word that asks for more is no whole sentence; a lost full stop is."""
-    assert LANGUAGES[language].breaks_off(text) is breaks_off
+    assert LANGUAGES[language].breaks_off(LANGUAGES[language].read(text)) is breaks_off

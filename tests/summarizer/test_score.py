@@ -19,7 +19,7 @@ ARTICLE = [
 
 def scores(texts: list[str], title: str = "", language: str = "en") -> Scores:
     tables = LANGUAGES[language]
-    return score(texts, features(texts, tables), title=title, language=tables)
+    return score(features(texts, tables), title=title, language=tables)
 
 
 def test_the_lead_of_a_news_story_is_first() -> None:
