@@ -61,7 +61,7 @@ class Pipeline:
         """
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
-        run = _Run(self, article, options, key, model)
+        run = _Run(self, article, options, key, model, ranking)
         async for event in self.flights.run((key, options.bypass_cache), run.events):
             yield event
 
@@ -76,6 +76,7 @@ class _Run:
         options: gateway_pb2.ArticleOptions,
         key: bytes,
         model: ModelIdentity,
+        ranking: str,
     ) -> None:
         self._pipeline = pipeline
         self._cache = pipeline.cache
@@ -84,6 +85,7 @@ class _Run:
         self._options = options
         self._key = key
         self._model = model
+        self._ranking = ranking
         self._cached_paragraphs = 0
         self._cached_texts: set[str] = set()
         self._chosen_first: Sequence[summarizer_pb2.ChosenSentence] = []
@@ -229,8 +231,14 @@ class _Run:
         others = [number for number, _ in needed if number not in heads]
         head_texts = [*([title] if title.strip() else []), *(cut[number].span.of(text) for number in heads)]
 
-        async def translate(texts: Sequence[str]) -> list[translator_pb2.TranslatedParagraph]:
-            return [paragraph async for paragraph in self._translate(texts)]
+        head_contents: list[translator_pb2.TranslatedParagraph] = []
+
+        async def translate(texts: Sequence[str]) -> Sequence[translator_pb2.TranslatedParagraph]:
+            """Translate sentences, and with the first of them the headlines."""
+            heads_now = [] if head_contents else head_texts
+            answers = [paragraph async for paragraph in self._translate([*heads_now, *texts])]
+            head_contents.extend(answers[: len(heads_now)])
+            return answers[len(heads_now) :]
 
         async def rank(
             sentences: Sequence[summarizer_pb2.SummarizeSentence],
@@ -241,17 +249,13 @@ class _Run:
             self._summary_s += time.perf_counter() - started
             return chosen
 
-        heads_translated = asyncio.create_task(translate(head_texts))
-        try:
-            other_texts = [cut[number].span.of(text) for number in others]
-            splits = await self._downstream.split(other_texts)
-            drafts = summary_first.drafts(list(zip(others, other_texts, splits, strict=True)))
-            body = [draft for draft in drafts if cut[draft.paragraph].kind == paragraphs.Kind.BODY]
-            self._chosen_first = await summary_first.choose(body, rank=rank, translate=translate)
-            head_contents = await heads_translated
-        finally:
-            heads_translated.cancel()
-            await asyncio.gather(heads_translated, return_exceptions=True)
+        other_texts = [cut[number].span.of(text) for number in others]
+        splits = await self._downstream.split(other_texts)
+        drafts = summary_first.drafts(list(zip(others, other_texts, splits, strict=True)))
+        body = [draft for draft in drafts if cut[draft.paragraph].kind == paragraphs.Kind.BODY]
+        self._chosen_first = await summary_first.choose(body, rank=rank, translate=translate)
+        if head_texts and not head_contents:
+            await translate([])
 
         new = {draft.paragraph for draft in drafts if draft.translated and draft.source not in self._cached_texts}
         touched = {draft.paragraph for draft in drafts if draft.translated}
@@ -333,7 +337,7 @@ class _Run:
             model=self._model.name,
             model_digest=self._model.digest,
             engine=self._model.engine,
-            pipeline=pipeline_version(self._model),
+            pipeline=pipeline_version(self._model, self._ranking),
             cache_use=use,
             paragraphs=len(done),
             cached_paragraphs=self._cached_paragraphs,
@@ -377,9 +381,9 @@ def replay(answer: gateway_pb2.ProcessArticleResponse) -> list[Event]:
     ]
 
 
-def pipeline_version(model: ModelIdentity) -> str:
+def pipeline_version(model: ModelIdentity, ranking: str) -> str:
     """Return the version of all that shapes an answer beside the model: `Provenance.pipeline`."""
-    return f"translator-{model.pipeline} gateway-{cache_key.VERSION}"
+    return f"translator-{model.pipeline} gateway-{cache_key.VERSION} summarizer-{ranking}"
 
 
 def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:

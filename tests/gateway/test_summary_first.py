@@ -5,7 +5,19 @@ import re
 
 import pytest
 
-from khulasa import Article, AsyncClient, BadRequest, CacheUse, FlagReason, Options, Result, Sentence, SummaryBudget
+from khulasa import (
+    Article,
+    AsyncClient,
+    BadRequest,
+    CacheUse,
+    FlagReason,
+    Options,
+    Provenance,
+    Result,
+    Sentence,
+    Summary,
+    SummaryBudget,
+)
 from tests.client.test_cli import khulasa
 from tests.conftest import ARTICLES, Stack, plausible_english
 from tests.gateway.test_article import TEXTS, check_offsets
@@ -154,6 +166,23 @@ async def test_a_page_of_html_is_summarized_first_too(client: AsyncClient, stack
     assert result.translation.extracted is not None
     check_offsets(result.translation.extracted.text, result)
     assert len(result.summary) == 3
+
+
+async def test_the_stream_has_the_same_events(client: AsyncClient, flood: str) -> None:
+    """Streaming yields title, paragraphs and summary of the single answer; nothing is sent twice or left out."""
+    article = Article(text=flood, title="عنوان الخبر")
+    events = [event async for event in client.stream(article, FIRST)]
+    result = await client.process(article, Options(summary_first=True, bypass_cache=True))
+    assert events[:-1] == [result.translation.title, *result.translation.paragraphs, Summary(result.summary)]
+    assert isinstance(events[-1], Provenance)
+    assert events[-1].pipeline.split()[-1].startswith("summarizer-")
+
+
+async def test_an_article_that_is_only_a_headline_has_it_translated(client: AsyncClient) -> None:
+    """Where there is nothing to summarize, the headline still comes in English."""
+    result = await client.process(Article(text="عنوان الخبر", title="عنوان الخبر"), FIRST)
+    assert result.translation.headline
+    assert result.summary == ()
 
 
 async def test_the_command_line_summarizes_first(stack: Stack) -> None:

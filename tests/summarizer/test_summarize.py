@@ -20,7 +20,10 @@ ARTICLE = [
     "Floods in the Zahra valley have forced 12,000 people to leave their homes since Friday.",
 ]
 
-sentence_lists = st.lists(st.builds(SourceSentence, st.text(max_size=60), st.just(0), st.booleans()), max_size=30)
+shown_texts = st.one_of(st.just(""), st.text(max_size=60))
+sentence_lists = st.lists(
+    st.builds(SourceSentence, st.text(max_size=60), st.just(0), st.booleans(), shown_texts, st.booleans()), max_size=30
+)
 budgets = st.one_of(
     st.integers(1, 100).map(lambda n: Budget(sentences=n)),
     st.integers(1, 200).map(lambda n: Budget(words=n)),
@@ -39,9 +42,13 @@ def indices(sentences: list[SourceSentence], budget: Budget, language: str = "en
 
 @given(sentences=sentence_lists, budget=budgets, language=st.sampled_from(["en", "ar"]))
 def test_the_budget_is_never_exceeded(sentences: list[SourceSentence], budget: Budget, language: str) -> None:
-    """Sentences, words, characters with the spaces between, or share: never more than asked for, and in order."""
+    """Sentences, words, characters with the spaces between, or share: never more than asked for, and in order.
+
+    What is shown counts, and what is there for context is not chosen.
+    """
     chosen = indices(sentences, budget, language)
-    texts = [sentences[index].text for index in chosen]
+    assert not any(sentences[index].context_only for index in chosen)
+    texts = [sentences[index].shown_text or sentences[index].text for index in chosen]
     assert chosen == sorted(set(chosen))
     if budget.sentences is not None:
         assert len(chosen) <= budget.sentences
@@ -80,9 +87,15 @@ def test_only_doubtful_sentences_are_better_than_none() -> None:
     assert len(indices(sources(ARTICLE[:3], doubtful={0, 1, 2}), Budget(sentences=2))) == 2
 
 
-def test_a_short_article_comes_back_whole() -> None:
-    """No more sentences than the budget has: all of them."""
-    assert indices(sources(ARTICLE[:2]), Budget(sentences=3)) == [0, 1]
+@given(numbers=st.lists(st.integers(0, 10**6), unique=True, max_size=12), spare=st.integers(0, 5))
+def test_a_short_article_comes_back_whole(numbers: list[int], spare: int) -> None:
+    """No more sentences, words or characters than the budget has, no two that say the same: all of them."""
+    texts = [f"Town {number} counted {number}{number} boats." for number in numbers]
+    whole = list(range(len(texts)))
+    assert indices(sources(texts), Budget(sentences=max(1, len(texts) + spare))) == whole
+    assert indices(sources(texts), Budget(words=max(1, 5 * len(texts) + spare))) == whole
+    assert indices(sources(texts), Budget(characters=max(1, len(" ".join(texts)) + spare))) == whole
+    assert indices(sources(texts), Budget(ratio=1.0)) == whole
 
 
 def test_every_choice_has_a_rationale() -> None:
