@@ -1,8 +1,10 @@
 """How good our summaries are, against the first sentences of the article, chance, and the summarizers of sumy.
 
-    python -m benchmarks.summary_quality                      # the half of the documents that nothing was fitted on
-    python -m benchmarks.summary_quality --words 75
-    python -m benchmarks.summary_quality --translated models/ar-en     # Arabic summaries chosen through our English
+    python -m benchmarks.summary_quality --folds benchmarks/results/…-fit_ranking.json --words 75
+    python -m benchmarks.summary_quality --folds … --translated models/ar-en    # Arabic chosen through our English
+
+With `--folds` each document is summarized with the weights that `fit_ranking.py` fitted without its fold; without it
+with the shipped ones, which were fitted on all of these documents, so that they look a little better than they are.
 
 All systems choose whole sentences from the same list under the same budget; a sentence that is too long for what is
 left is passed over. Longer sentences gain by ROUGE where the budget counts sentences; `--words 75` shows what is left
@@ -28,6 +30,7 @@ from rouge_score import rouge_scorer
 
 from benchmarks import results_file, sumy_systems
 from services.summarizer.budget import Budget
+from services.summarizer.score import WEIGHTS, Weights
 from services.summarizer.summarize import SourceSentence, summarize
 from services.translator import engine
 from services.translator.model import Model
@@ -52,6 +55,7 @@ class Document:
     references: list[str]
     selected: list[list[int]]
     doubtful: list[bool]
+    weights: Weights = WEIGHTS
     twin: "Document | None" = None
     """The same in the other language, sentence by sentence."""
 
@@ -63,7 +67,7 @@ def main() -> None:
     """Measure, print a table, keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/summaries"))
-    parser.add_argument("--half", choices=("odd", "even", "all"), default="odd")
+    parser.add_argument("--folds", type=Path, help="a result of fit_ranking")
     parser.add_argument("--documents", type=int, help="at most so many of each set")
     parser.add_argument("--translated", type=Path, metavar="MODEL", help="translate the Arabic set with it")
     limit = parser.add_mutually_exclusive_group()
@@ -73,15 +77,20 @@ def main() -> None:
     if arguments.translated and arguments.words:
         parser.error("--translated compares choices of sentences across languages: give its budget in --sentences")
     unit, value = ("words", arguments.words) if arguments.words else ("sentences", arguments.sentences)
+    fitted = json.loads(arguments.folds.read_text())["fitted_without_each_fold"] if arguments.folds else []
+    weights = [Weights(**values) for values in fitted] or [WEIGHTS]
     sets = {
-        path.stem: half(load(path), arguments.half)[: arguments.documents]
+        path.stem: [
+            dataclasses.replace(document, weights=weights[number % len(weights)])
+            for number, document in enumerate(load(path)[: arguments.documents])
+        ]
         for path in sorted(arguments.data.glob("*.jsonl"))
     }
     if arguments.translated:
         arabic, english = asyncio.run(translate(sets["easc_dev"], arguments.translated))
         sets = {"easc_dev": arabic, "easc_dev in our English": english}
     result: dict[str, Any] = {
-        "half": arguments.half,
+        "weights": f"fitted without each of {len(fitted)} folds" if fitted else "shipped, fitted on these documents",
         "budget": {unit: value},
         "sumy": sumy_systems.VERSION,
         "rouge-score": version("rouge-score"),
@@ -91,7 +100,7 @@ def main() -> None:
     }
     for name, documents in sets.items():
         result["data"][name] = measured = compare(documents, Budget(**{unit: value}))
-        print(f"{name}: {len(documents)} articles, {value} {unit}, half: {arguments.half}")
+        print(f"{name}: {len(documents)} articles, {value} {unit}, weights {result['weights']}")
         for system, row in measured["systems"].items():
             cells = "  ".join(f"{metric} {row[metric]['mean']:5.1f}" for metric in METRICS)
             print(f"  {system:24} {cells}  {row['words']:.0f} words")
@@ -117,11 +126,6 @@ def load(path: Path) -> list[Document]:
             )
             for row in map(json.loads, lines)
         ]
-
-
-def half(documents: list[Document], which: str) -> list[Document]:
-    """Return the even-numbered documents (to fit on), the odd-numbered (to report), or all. The first one is 0."""
-    return documents if which == "all" else documents[{"even": 0, "odd": 1}[which] :: 2]
 
 
 async def translate(documents: Sequence[Document], folder: Path) -> tuple[list[Document], list[Document]]:
@@ -150,6 +154,7 @@ async def translate(documents: Sequence[Document], folder: Path) -> tuple[list[D
                 references=[" ".join(texts[index] for index in chosen) for chosen in document.selected],
                 selected=document.selected,
                 doubtful=[any(sentence.doubts for sentence in paragraph) for paragraph in paragraphs],
+                weights=document.weights,
             )
             arabic.append(dataclasses.replace(document, twin=twin))
             english.append(dataclasses.replace(twin, twin=document))
@@ -233,7 +238,9 @@ def khulasa(document: Document, budget: Budget) -> list[int]:
     sentences = [
         SourceSentence(text, 0, doubt) for text, doubt in zip(document.sentences, document.doubtful, strict=True)
     ]
-    chosen = summarize(sentences, budget=budget, language=document.language, title=document.title)
+    chosen = summarize(
+        sentences, budget=budget, language=document.language, title=document.title, weights=document.weights
+    )
     return [choice.index for choice in chosen]
 
 

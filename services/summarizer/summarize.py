@@ -8,7 +8,7 @@ import numpy as np
 from services.summarizer.budget import Budget
 from services.summarizer.features import Features, Vectors, features
 from services.summarizer.languages import LANGUAGES
-from services.summarizer.score import Feature, Scores, score
+from services.summarizer.score import WEIGHTS, Feature, Scores, Weights, score
 from services.summarizer.selection import select
 
 
@@ -36,7 +36,9 @@ class Chosen:
     """What each feature added to the score or took away; those that did neither are left out."""
 
 
-def summarize(sentences: Sequence[SourceSentence], *, budget: Budget, language: str, title: str) -> list[Chosen]:
+def summarize(
+    sentences: Sequence[SourceSentence], *, budget: Budget, language: str, title: str, weights: Weights = WEIGHTS
+) -> list[Chosen]:
     """Return the sentences that say most within `budget`, in the order of the article.
 
     `language` is a key of `LANGUAGES`. The same input always gives the same answer.
@@ -45,7 +47,7 @@ def summarize(sentences: Sequence[SourceSentence], *, budget: Budget, language: 
     texts = [sentence.text for sentence in sentences]
     doubtful = [sentence.doubtful for sentence in sentences]
     counted = features(texts, tables)
-    scores = score(counted, title=title, language=tables)
+    scores = score(counted, title=title, language=tables, weights=weights)
     chosen = select(
         texts,
         counted,
