@@ -45,6 +45,7 @@ def article_key(
         limit,
         repr(getattr(budget, limit)) if limit else "",
         str(options.translate_boilerplate),
+        str(options.summary_first),
         summarizer,
         *_parts(model),
         *_term_parts(options.glossary.terms),

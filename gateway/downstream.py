@@ -23,6 +23,8 @@ from services.harness.server import MAX_MESSAGE_BYTES
 # Time kept back from what the caller gave, to bring the answer home.
 MARGIN_S = 0.02
 DESCRIBE_S = 2.0
+# The translator takes 20,000 paragraphs in a call.
+SPLIT_AT_ONCE = 10_000
 
 CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -83,14 +85,28 @@ class Downstream:
             )
         return response.paragraphs
 
+    async def split(self, paragraphs: Sequence[str]) -> list[translator_pb2.SplitParagraph]:
+        """Tell where the sentences stand, without translating. Raises Refusal."""
+        found: list[translator_pb2.SplitParagraph] = []
+        for start in range(0, len(paragraphs), SPLIT_AT_ONCE):
+            asked = paragraphs[start : start + SPLIT_AT_ONCE]
+            request = translator_pb2.SplitParagraphsRequest(paragraphs=asked)
+            response = await _call(self._translator.SplitParagraphs, request, Reason.TRANSLATOR_UNAVAILABLE)
+            if len(response.paragraphs) != len(asked):
+                raise RuntimeError(f"sent {len(asked)} paragraphs, the translator split {len(response.paragraphs)}")
+            found.extend(response.paragraphs)
+        return found
+
     async def summarize(
         self,
         sentences: Sequence[summarizer_pb2.SummarizeSentence],
         budget: article_pb2.SummaryBudget,
         title: str,
+        *,
+        language: str = "en",
     ) -> Sequence[summarizer_pb2.ChosenSentence]:
-        """Choose sentences of an English article. Raises Refusal."""
-        request = summarizer_pb2.SummarizeRequest(sentences=sentences, budget=budget, language="en", title=title)
+        """Choose sentences of an article; they and the title are in `language`. Raises Refusal."""
+        request = summarizer_pb2.SummarizeRequest(sentences=sentences, budget=budget, language=language, title=title)
         response = await _call(self._summarizer.Summarize, request, Reason.SUMMARIZER_UNAVAILABLE)
         self._ranking = response.version
         return response.sentences

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
 
-from gateway import cache_key, paragraphs
+from gateway import cache_key, paragraphs, summary_first
 from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
@@ -30,7 +30,8 @@ GROUPS_AT_ONCE = 4
 
 Event = gateway_pb2.StreamArticleResponse
 Kind = article_pb2.ParagraphKind
-NO_DOUBT = (article_pb2.Flag.REASON_NOT_ARABIC, article_pb2.Flag.REASON_BOILERPLATE_SKIPPED)
+LEFT_OUT = (article_pb2.Flag.REASON_BOILERPLATE_SKIPPED, article_pb2.Flag.REASON_NOT_TRANSLATED)
+NO_DOUBT = (article_pb2.Flag.REASON_NOT_ARABIC, *LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Pipeline:
         """
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
-        run = _Run(self, article, options, key, model)
+        run = _Run(self, article, options, key, model, ranking)
         async for event in self.flights.run((key, options.bypass_cache), run.events):
             yield event
 
@@ -75,6 +76,7 @@ class _Run:
         options: gateway_pb2.ArticleOptions,
         key: bytes,
         model: ModelIdentity,
+        ranking: str,
     ) -> None:
         self._pipeline = pipeline
         self._cache = pipeline.cache
@@ -83,7 +85,10 @@ class _Run:
         self._options = options
         self._key = key
         self._model = model
+        self._ranking = ranking
         self._cached_paragraphs = 0
+        self._cached_texts: set[str] = set()
+        self._chosen_first: Sequence[summarizer_pb2.ChosenSentence] = []
         self._started = time.perf_counter()
         self._translation_s = 0.0
         self._summary_s = 0.0
@@ -113,7 +118,7 @@ class _Run:
         cut = await asyncio.to_thread(paragraphs.cut, text, title=title)
         title_parts = [title] if title.strip() else []
         texts = [*title_parts, *(paragraph.span.of(text) for paragraph in cut if self._is_translated(paragraph.kind))]
-        translated = self._translate(texts)
+        translated = self._translate_chosen(title, text, cut) if self._options.summary_first else self._translate(texts)
 
         done: list[article_pb2.Paragraph] = []
         english_title = ""
@@ -191,6 +196,7 @@ class _Run:
         if not self._options.bypass_cache:
             known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph)
         self._cached_paragraphs = sum(paragraph is not None for paragraph in known)
+        self._cached_texts.update(text for text, paragraph in zip(texts, known, strict=True) if paragraph is not None)
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
         places = asyncio.Semaphore(GROUPS_AT_ONCE)
         tasks = [asyncio.create_task(self._translate_group([texts[i] for i in indices], places)) for indices in groups]
@@ -216,6 +222,57 @@ class _Run:
             if not self._options.bypass_cache:
                 await self._cache.put_many(new)  # also what was done of an article that then failed
 
+    async def _translate_chosen(
+        self, title: str, text: str, cut: Sequence[paragraphs.Paragraph]
+    ) -> AsyncIterator[translator_pb2.TranslatedParagraph]:
+        """Yield what `_translate` does, with translations only of headlines and of what the summary needs."""
+        needed = [(number, p) for number, p in enumerate(cut) if self._is_translated(p.kind)]
+        heads = [number for number, p in needed if p.kind == paragraphs.Kind.TITLE]
+        others = [number for number, _ in needed if number not in heads]
+        head_texts = [*([title] if title.strip() else []), *(cut[number].span.of(text) for number in heads)]
+
+        head_contents: list[translator_pb2.TranslatedParagraph] = []
+
+        async def translate(texts: Sequence[str]) -> Sequence[translator_pb2.TranslatedParagraph]:
+            """Translate sentences, and with the first of them the headlines."""
+            heads_now = [] if head_contents else head_texts
+            answers = [paragraph async for paragraph in self._translate([*heads_now, *texts])]
+            head_contents.extend(answers[: len(heads_now)])
+            return answers[len(heads_now) :]
+
+        async def rank(
+            sentences: Sequence[summarizer_pb2.SummarizeSentence],
+        ) -> Sequence[summarizer_pb2.ChosenSentence]:
+            started = time.perf_counter()
+            budget, headline = self._options.summary_budget, " ".join(head_texts[:1])
+            chosen = await self._downstream.summarize(sentences, budget, headline, language="ar")
+            self._summary_s += time.perf_counter() - started
+            return chosen
+
+        other_texts = [cut[number].span.of(text) for number in others]
+        splits = await self._downstream.split(other_texts)
+        drafts = summary_first.drafts(list(zip(others, other_texts, splits, strict=True)))
+        body = [draft for draft in drafts if cut[draft.paragraph].kind == paragraphs.Kind.BODY]
+        self._chosen_first = await summary_first.choose(body, rank=rank, translate=translate)
+        if head_texts and not head_contents:
+            await translate([])
+
+        new = {draft.paragraph for draft in drafts if draft.translated and draft.source not in self._cached_texts}
+        touched = {draft.paragraph for draft in drafts if draft.translated}
+        self._cached_paragraphs = len(touched - new) + sum(head in self._cached_texts for head in head_texts)
+        sentences_of: dict[int, list[article_pb2.Sentence]] = {number: [] for number in others}
+        for draft in drafts:
+            sentences = sentences_of[draft.paragraph]
+            sentences.append(draft.as_sentence(len(sentences)))
+        contents = dict(zip(heads, head_contents[len(head_texts) - len(heads) :], strict=True)) | {
+            number: translator_pb2.TranslatedParagraph(sentences=sentences)
+            for number, sentences in sentences_of.items()
+        }
+        if title.strip():
+            yield head_contents[0]
+        for number, _ in needed:
+            yield contents[number]
+
     async def _translate_group(
         self, texts: Sequence[str], places: asyncio.Semaphore
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
@@ -235,18 +292,21 @@ class _Run:
     async def _summarize(self, done: Sequence[article_pb2.Paragraph], title: str) -> article_pb2.Summary:
         started = time.perf_counter()
         body = [p for p in done if p.kind == Kind.PARAGRAPH_KIND_BODY]
-        title = title or " ".join(_english(p) for p in done if p.kind == Kind.PARAGRAPH_KIND_TITLE)
         choices = [(paragraph, sentence) for paragraph in body for sentence in paragraph.sentences]
-        chosen = await self._downstream.summarize(
-            [
-                summarizer_pb2.SummarizeSentence(
-                    text=sentence.translation, paragraph_index=paragraph.index, doubtful=bool(sentence.flags)
-                )
-                for paragraph, sentence in choices
-            ],
-            self._options.summary_budget,
-            title,
-        )
+        if self._options.summary_first:
+            chosen = self._chosen_first
+        else:
+            title = title or " ".join(_english(p) for p in done if p.kind == Kind.PARAGRAPH_KIND_TITLE)
+            chosen = await self._downstream.summarize(
+                [
+                    summarizer_pb2.SummarizeSentence(
+                        text=sentence.translation, paragraph_index=paragraph.index, doubtful=bool(sentence.flags)
+                    )
+                    for paragraph, sentence in choices
+                ],
+                self._options.summary_budget,
+                title,
+            )
         summary = article_pb2.Summary()
         for choice in chosen:
             paragraph, sentence = choices[choice.index]
@@ -259,8 +319,9 @@ class _Run:
                 score=choice.score,
                 rationale=choice.rationale,
                 flags=sentence.flags,
+                score_parts=choice.score_parts,
             )
-        self._summary_s = time.perf_counter() - started
+        self._summary_s += time.perf_counter() - started
         return summary
 
     def _provenance(self, done: Sequence[article_pb2.Paragraph]) -> article_pb2.Provenance:
@@ -269,14 +330,14 @@ class _Run:
             use = article_pb2.Provenance.CACHE_USE_BYPASSED
         elif self._cached_paragraphs:
             # Paragraphs that are not translated at all are neither new nor cached.
-            needed = sum(not _is_skipped(paragraph) for paragraph in done)
+            needed = sum(not _is_left_out(paragraph) for paragraph in done)
             whole = self._cached_paragraphs >= needed
             use = article_pb2.Provenance.CACHE_USE_HIT if whole else article_pb2.Provenance.CACHE_USE_PARTIAL
         provenance = article_pb2.Provenance(
             model=self._model.name,
             model_digest=self._model.digest,
             engine=self._model.engine,
-            pipeline=pipeline_version(self._model),
+            pipeline=pipeline_version(self._model, self._ranking),
             cache_use=use,
             paragraphs=len(done),
             cached_paragraphs=self._cached_paragraphs,
@@ -320,9 +381,9 @@ def replay(answer: gateway_pb2.ProcessArticleResponse) -> list[Event]:
     ]
 
 
-def pipeline_version(model: ModelIdentity) -> str:
+def pipeline_version(model: ModelIdentity, ranking: str) -> str:
     """Return the version of all that shapes an answer beside the model: `Provenance.pipeline`."""
-    return f"translator-{model.pipeline} gateway-{cache_key.VERSION}"
+    return f"translator-{model.pipeline} gateway-{cache_key.VERSION} summarizer-{ranking}"
 
 
 def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -372,12 +433,8 @@ def _skipped(text: str) -> translator_pb2.TranslatedParagraph:
     return translator_pb2.TranslatedParagraph(sentences=[sentence])
 
 
-def _is_skipped(paragraph: article_pb2.Paragraph) -> bool:
-    return any(
-        flag.reason == article_pb2.Flag.REASON_BOILERPLATE_SKIPPED
-        for sentence in paragraph.sentences
-        for flag in sentence.flags
-    )
+def _is_left_out(paragraph: article_pb2.Paragraph) -> bool:
+    return all(any(flag.reason in LEFT_OUT for flag in sentence.flags) for sentence in paragraph.sentences)
 
 
 def _english(paragraph: article_pb2.Paragraph) -> str:

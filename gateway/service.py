@@ -116,7 +116,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
             response.model = model.name
             response.model_digest = model.digest
             response.engine = model.engine
-            response.pipeline = pipeline_version(model)
+            response.pipeline = pipeline_version(model, ranking if isinstance(ranking, str) else "away")
         return response
 
     async def _answer(

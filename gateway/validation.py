@@ -47,7 +47,14 @@ def check_article(article: article_pb2.Article) -> None:
 
 
 def check_options(options: gateway_pb2.ArticleOptions) -> None:
-    """Raise Refusal if the summary's budget is out of its range."""
+    """Raise Refusal if the summary's budget is out of its range, or an option undoes another."""
+    if options.summary_first and options.translate_boilerplate:
+        raise Refusal(
+            Reason.CONTRADICTORY_OPTIONS,
+            "options.summary_first translates only the summary, options.translate_boilerplate more. Unset one.",
+            field="options.translate_boilerplate",
+            other="options.summary_first",
+        )
     name = options.summary_budget.WhichOneof("limit")
     if name is None:
         return

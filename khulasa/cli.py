@@ -39,6 +39,10 @@ Boilerplate = Annotated[bool, typer.Option("--boilerplate", help="Translate menu
 Glossary = Annotated[
     str, typer.Option(metavar="FILE.tsv|NAME", help="Terms to translate in one way: a file, or its name on the server.")
 ]
+SummaryFirst = Annotated[
+    bool,
+    typer.Option("--summary-first", help="Rank the Arabic, translate only what the summary shows."),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read the cache nor write it.")]
 
 
@@ -87,6 +91,7 @@ def summarize(
     words: Words = None,
     ratio: Ratio = None,
     glossary: Glossary = "",
+    summary_first: SummaryFirst = False,
     no_cache: NoCache = False,
 ) -> None:
     """Print only the summaries of articles, each sentence with its Arabic source."""
@@ -97,7 +102,12 @@ def summarize(
         else:
             show_summary(result.summary, console)
 
-    options = Options(_budget(sentences, words, ratio), bypass_cache=no_cache, glossary=_glossary(glossary))
+    options = Options(
+        _budget(sentences, words, ratio),
+        bypass_cache=no_cache,
+        glossary=_glossary(glossary),
+        summary_first=summary_first,
+    )
     _process(files, gateway, timeout, options, show)
 
 

@@ -30,6 +30,7 @@ def options_to_proto(options: types.Options) -> gateway_pb2.ArticleOptions:
         translate_boilerplate=options.translate_boilerplate,
         bypass_cache=options.bypass_cache,
         glossary=_glossary(options.glossary),
+        summary_first=options.summary_first,
     )
 
 
@@ -128,6 +129,9 @@ def _summary(summary: article_pb2.Summary) -> tuple[types.SummarySentence, ...]:
             score=sentence.score,
             rationale=sentence.rationale,
             flags=_flags(sentence.flags),
+            score_parts=tuple(
+                types.ScorePart(_number(types.ScoreFeature, part.feature), part.points) for part in sentence.score_parts
+            ),
         )
         for sentence in summary.sentences
     )

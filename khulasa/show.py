@@ -10,7 +10,7 @@ from rich.markup import escape
 from khulasa.types import Flag, FlagReason, ParagraphKind, Result, SummarySentence
 
 DOUBT_STYLE = "yellow"
-PASSED_OVER = (FlagReason.NOT_ARABIC, FlagReason.BOILERPLATE_SKIPPED)
+PASSED_OVER = (FlagReason.NOT_ARABIC, FlagReason.BOILERPLATE_SKIPPED, FlagReason.NOT_TRANSLATED)
 
 
 def show_result(result: Result, console: Console) -> None:

@@ -25,6 +25,7 @@ class FlagReason(IntEnum):
     BOILERPLATE_SKIPPED = 13
     MARK_LOST = 14
     UNRELATED = 15
+    NOT_TRANSLATED = 16
 
 
 class ParagraphKind(IntEnum):
@@ -35,6 +36,24 @@ class ParagraphKind(IntEnum):
     TITLE = 2
     HEADING = 3
     BOILERPLATE = 4
+
+
+class ScoreFeature(IntEnum):
+    """What was measured in a sentence to rank it: `ScorePart.Feature` of the protos."""
+
+    UNKNOWN = 0
+    POSITION = 1
+    CENTRALITY = 2
+    TITLE = 3
+    NAMES = 4
+    NUMBERS = 5
+    LENGTH = 6
+    QUESTION = 7
+    DANGLING = 8
+    QUOTATION = 9
+    UNFINISHED = 10
+    OFF_TOPIC = 11
+    CREDIT = 12
 
 
 class CacheUse(IntEnum):
@@ -83,6 +102,8 @@ class Options:
     bypass_cache: bool = False
     glossary: Mapping[str, str] | str = ""
     """Terms and their English ("" keeps a term as it is), or the name of a glossary on the server."""
+    summary_first: bool = False
+    """Translate only the headline and what the summary shows; the rest is flagged NOT_TRANSLATED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +190,14 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True)
+class ScorePart:
+    """What one feature added to a sentence's score, or took away."""
+
+    feature: ScoreFeature
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
 class SummarySentence:
     """A sentence of the summary and its Arabic source."""
 
@@ -180,6 +209,8 @@ class SummarySentence:
     score: float
     rationale: str
     flags: tuple[Flag, ...]
+    score_parts: tuple[ScorePart, ...]
+    """What made up `score`; the points add up to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,8 @@ class Flag(_message.Message):
         """A placeholder, a percent sign, a currency or the quotation marks around somebody's words are missing from the English."""
         REASON_UNRELATED: Flag._Reason.ValueType  # 15
         """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
+        REASON_NOT_TRANSLATED: Flag._Reason.ValueType  # 16
+        """Left in Arabic because the summary did not need it: `translation` is empty. See `ArticleOptions.summary_first`."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
         """What is wrong. A client that meets a number it does not know treats it as a reason for doubt."""
@@ -198,6 +200,8 @@ class Flag(_message.Message):
     """A placeholder, a percent sign, a currency or the quotation marks around somebody's words are missing from the English."""
     REASON_UNRELATED: Flag.Reason.ValueType  # 15
     """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
+    REASON_NOT_TRANSLATED: Flag.Reason.ValueType  # 16
+    """Left in Arabic because the summary did not need it: `translation` is empty. See `ArticleOptions.summary_first`."""
 
     REASON_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
@@ -498,6 +502,7 @@ class SummarySentence(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     RATIONALE_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    SCORE_PARTS_FIELD_NUMBER: _builtins.int
     sentence_index: _builtins.int
     """`Sentence.index` in the article."""
     paragraph_index: _builtins.int
@@ -518,6 +523,10 @@ class SummarySentence(_message.Message):
     def flags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flag]:
         """`Sentence.flags`. A flagged sentence is chosen only where no other is left."""
 
+    @_builtins.property
+    def score_parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScorePart]:
+        """Why it was chosen, for programs: what made up `score`. The points add up to it."""
+
     def __init__(
         self,
         *,
@@ -529,14 +538,104 @@ class SummarySentence(_message.Message):
         score: _builtins.float = ...,
         rationale: _builtins.str = ...,
         flags: _abc.Iterable[Global___Flag] | None = ...,
+        score_parts: _abc.Iterable[Global___ScorePart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flags", b"flags", "paragraph_index", b"paragraph_index", "rationale", b"rationale", "score", b"score", "sentence_index", b"sentence_index", "source", b"source", "span", b"span", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flags", b"flags", "paragraph_index", b"paragraph_index", "rationale", b"rationale", "score", b"score", "score_parts", b"score_parts", "sentence_index", b"sentence_index", "source", b"source", "span", b"span", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SummarySentence: _TypeAlias = SummarySentence  # noqa: Y015
+
+@_typing.final
+class ScorePart(_message.Message):
+    """What one feature of a sentence did to its score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Feature:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FeatureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ScorePart._Feature.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        FEATURE_UNSPECIFIED: ScorePart._Feature.ValueType  # 0
+        """Never sent."""
+        FEATURE_POSITION: ScorePart._Feature.ValueType  # 1
+        """Stands near the start."""
+        FEATURE_CENTRALITY: ScorePart._Feature.ValueType  # 2
+        """Its words come again later in the article."""
+        FEATURE_TITLE: ScorePart._Feature.ValueType  # 3
+        """Has words of the headline."""
+        FEATURE_NAMES: ScorePart._Feature.ValueType  # 4
+        """Names somebody or something."""
+        FEATURE_NUMBERS: ScorePart._Feature.ValueType  # 5
+        """Gives numbers."""
+        FEATURE_LENGTH: ScorePart._Feature.ValueType  # 6
+        """Is too short to say who, what and where, or too long to be one sentence."""
+        FEATURE_QUESTION: ScorePart._Feature.ValueType  # 7
+        """Is a question."""
+        FEATURE_DANGLING: ScorePart._Feature.ValueType  # 8
+        """Leans on the sentence before: opens with a connective, a pronoun, a verb without its subject."""
+        FEATURE_QUOTATION: ScorePart._Feature.ValueType  # 9
+        """Is half a quotation, or a quotation that does not say whose."""
+        FEATURE_UNFINISHED: ScorePart._Feature.ValueType  # 10
+        """Breaks off: ends with a comma, a colon, dots."""
+        FEATURE_OFF_TOPIC: ScorePart._Feature.ValueType  # 11
+        """Shares no words with the headline and the other sentences."""
+        FEATURE_CREDIT: ScorePart._Feature.ValueType  # 12
+        """Names its makers or sends the reader elsewhere."""
+
+    class Feature(_Feature, metaclass=_FeatureEnumTypeWrapper):
+        """What was measured. New features may come with a new version of the ranking."""
+
+    FEATURE_UNSPECIFIED: ScorePart.Feature.ValueType  # 0
+    """Never sent."""
+    FEATURE_POSITION: ScorePart.Feature.ValueType  # 1
+    """Stands near the start."""
+    FEATURE_CENTRALITY: ScorePart.Feature.ValueType  # 2
+    """Its words come again later in the article."""
+    FEATURE_TITLE: ScorePart.Feature.ValueType  # 3
+    """Has words of the headline."""
+    FEATURE_NAMES: ScorePart.Feature.ValueType  # 4
+    """Names somebody or something."""
+    FEATURE_NUMBERS: ScorePart.Feature.ValueType  # 5
+    """Gives numbers."""
+    FEATURE_LENGTH: ScorePart.Feature.ValueType  # 6
+    """Is too short to say who, what and where, or too long to be one sentence."""
+    FEATURE_QUESTION: ScorePart.Feature.ValueType  # 7
+    """Is a question."""
+    FEATURE_DANGLING: ScorePart.Feature.ValueType  # 8
+    """Leans on the sentence before: opens with a connective, a pronoun, a verb without its subject."""
+    FEATURE_QUOTATION: ScorePart.Feature.ValueType  # 9
+    """Is half a quotation, or a quotation that does not say whose."""
+    FEATURE_UNFINISHED: ScorePart.Feature.ValueType  # 10
+    """Breaks off: ends with a comma, a colon, dots."""
+    FEATURE_OFF_TOPIC: ScorePart.Feature.ValueType  # 11
+    """Shares no words with the headline and the other sentences."""
+    FEATURE_CREDIT: ScorePart.Feature.ValueType  # 12
+    """Names its makers or sends the reader elsewhere."""
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    feature: Global___ScorePart.Feature.ValueType
+    """What was measured."""
+    points: _builtins.float
+    """What it added to the score; below zero, what it took away."""
+    def __init__(
+        self,
+        *,
+        feature: Global___ScorePart.Feature.ValueType = ...,
+        points: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScorePart: _TypeAlias = ScorePart  # noqa: Y015
 
 @_typing.final
 class Summary(_message.Message):
@@ -666,7 +765,7 @@ class Provenance(_message.Message):
     sentences: _builtins.int
     """Sentences in the answer, title included."""
     flagged_sentences: _builtins.int
-    """Those of them that carry a flag other than NOT_ARABIC and BOILERPLATE_SKIPPED."""
+    """Those of them that carry a flag other than NOT_ARABIC, BOILERPLATE_SKIPPED and NOT_TRANSLATED."""
     @_builtins.property
     def total_time(self) -> _duration_pb2.Duration:
         """Time in the gateway from request to answer."""

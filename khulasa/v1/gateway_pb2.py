@@ -26,7 +26,7 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from khulasa.v1 import article_pb2 as khulasa_dot_v1_dot_article__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18khulasa/v1/gateway.proto\x12\nkhulasa.v1\x1a\x17google/rpc/status.proto\x1a\x18khulasa/v1/article.proto\"\xa0\x01\n\x0e\x41rticleOptions\x12\x31\n\x0esummary_budget\x18\x01 \x01(\x0b\x32\x19.khulasa.v1.SummaryBudget\x12\x1d\n\x15translate_boilerplate\x18\x02 \x01(\x08\x12\x14\n\x0c\x62ypass_cache\x18\x03 \x01(\x08\x12&\n\x08glossary\x18\x04 \x01(\x0b\x32\x14.khulasa.v1.Glossary\"A\n\x08Glossary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05terms\x18\x02 \x03(\x0b\x32\x18.khulasa.v1.GlossaryTerm\"j\n\x15ProcessArticleRequest\x12$\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x13.khulasa.v1.Article\x12+\n\x07options\x18\x02 \x01(\x0b\x32\x1a.khulasa.v1.ArticleOptions\"\x98\x01\n\x16ProcessArticleResponse\x12,\n\x0btranslation\x18\x01 \x01(\x0b\x32\x17.khulasa.v1.Translation\x12$\n\x07summary\x18\x02 \x01(\x0b\x32\x13.khulasa.v1.Summary\x12*\n\nprovenance\x18\x03 \x01(\x0b\x32\x16.khulasa.v1.Provenance\"i\n\x14StreamArticleRequest\x12$\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x13.khulasa.v1.Article\x12+\n\x07options\x18\x02 \x01(\x0b\x32\x1a.khulasa.v1.ArticleOptions\"\xfd\x01\n\x15StreamArticleResponse\x12.\n\textracted\x18\x01 \x01(\x0b\x32\x19.khulasa.v1.ExtractedTextH\x00\x12&\n\x05title\x18\x02 \x01(\x0b\x32\x15.khulasa.v1.ParagraphH\x00\x12*\n\tparagraph\x18\x03 \x01(\x0b\x32\x15.khulasa.v1.ParagraphH\x00\x12&\n\x07summary\x18\x04 \x01(\x0b\x32\x13.khulasa.v1.SummaryH\x00\x12/\n\x08\x66inished\x18\x05 \x01(\x0b\x32\x1b.khulasa.v1.ArticleFinishedH\x00\x42\x07\n\x05\x65vent\"=\n\x0f\x41rticleFinished\x12*\n\nprovenance\x18\x01 \x01(\x0b\x32\x16.khulasa.v1.Provenance\"w\n\x16ProcessArticlesRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12$\n\x07\x61rticle\x18\x02 \x01(\x0b\x32\x13.khulasa.v1.Article\x12+\n\x07options\x18\x03 \x01(\x0b\x32\x1a.khulasa.v1.ArticleOptions\"}\n\x17ProcessArticlesResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x32\n\x06result\x18\x03 \x01(\x0b\x32\".khulasa.v1.ProcessArticleResponse\"\x18\n\x16\x44\x65scribeGatewayRequest\"\xc8\x02\n\x17\x44\x65scribeGatewayResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08pipeline\x18\x04 \x01(\t\x12\r\n\x05\x63\x61\x63he\x18\x05 \x01(\t\x12\x43\n\x0b\x63\x61\x63he_state\x18\x06 \x01(\x0e\x32..khulasa.v1.DescribeGatewayResponse.CacheState\x12\x18\n\x10summarizer_ready\x18\x07 \x01(\x08\x12\x19\n\x11max_article_bytes\x18\x08 \x01(\x05\"]\n\nCacheState\x12\x1b\n\x17\x43\x41\x43HE_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41\x43HE_STATE_READY\x10\x01\x12\x1b\n\x17\x43\x41\x43HE_STATE_UNREACHABLE\x10\x02\x32\xf6\x02\n\x07Gateway\x12W\n\x0eProcessArticle\x12!.khulasa.v1.ProcessArticleRequest\x1a\".khulasa.v1.ProcessArticleResponse\x12V\n\rStreamArticle\x12 .khulasa.v1.StreamArticleRequest\x1a!.khulasa.v1.StreamArticleResponse0\x01\x12^\n\x0fProcessArticles\x12\".khulasa.v1.ProcessArticlesRequest\x1a#.khulasa.v1.ProcessArticlesResponse(\x01\x30\x01\x12Z\n\x0f\x44\x65scribeGateway\x12\".khulasa.v1.DescribeGatewayRequest\x1a#.khulasa.v1.DescribeGatewayResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18khulasa/v1/gateway.proto\x12\nkhulasa.v1\x1a\x17google/rpc/status.proto\x1a\x18khulasa/v1/article.proto\"\xb7\x01\n\x0e\x41rticleOptions\x12\x31\n\x0esummary_budget\x18\x01 \x01(\x0b\x32\x19.khulasa.v1.SummaryBudget\x12\x1d\n\x15translate_boilerplate\x18\x02 \x01(\x08\x12\x14\n\x0c\x62ypass_cache\x18\x03 \x01(\x08\x12&\n\x08glossary\x18\x04 \x01(\x0b\x32\x14.khulasa.v1.Glossary\x12\x15\n\rsummary_first\x18\x05 \x01(\x08\"A\n\x08Glossary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05terms\x18\x02 \x03(\x0b\x32\x18.khulasa.v1.GlossaryTerm\"j\n\x15ProcessArticleRequest\x12$\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x13.khulasa.v1.Article\x12+\n\x07options\x18\x02 \x01(\x0b\x32\x1a.khulasa.v1.ArticleOptions\"\x98\x01\n\x16ProcessArticleResponse\x12,\n\x0btranslation\x18\x01 \x01(\x0b\x32\x17.khulasa.v1.Translation\x12$\n\x07summary\x18\x02 \x01(\x0b\x32\x13.khulasa.v1.Summary\x12*\n\nprovenance\x18\x03 \x01(\x0b\x32\x16.khulasa.v1.Provenance\"i\n\x14StreamArticleRequest\x12$\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x13.khulasa.v1.Article\x12+\n\x07options\x18\x02 \x01(\x0b\x32\x1a.khulasa.v1.ArticleOptions\"\xfd\x01\n\x15StreamArticleResponse\x12.\n\textracted\x18\x01 \x01(\x0b\x32\x19.khulasa.v1.ExtractedTextH\x00\x12&\n\x05title\x18\x02 \x01(\x0b\x32\x15.khulasa.v1.ParagraphH\x00\x12*\n\tparagraph\x18\x03 \x01(\x0b\x32\x15.khulasa.v1.ParagraphH\x00\x12&\n\x07summary\x18\x04 \x01(\x0b\x32\x13.khulasa.v1.SummaryH\x00\x12/\n\x08\x66inished\x18\x05 \x01(\x0b\x32\x1b.khulasa.v1.ArticleFinishedH\x00\x42\x07\n\x05\x65vent\"=\n\x0f\x41rticleFinished\x12*\n\nprovenance\x18\x01 \x01(\x0b\x32\x16.khulasa.v1.Provenance\"w\n\x16ProcessArticlesRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12$\n\x07\x61rticle\x18\x02 \x01(\x0b\x32\x13.khulasa.v1.Article\x12+\n\x07options\x18\x03 \x01(\x0b\x32\x1a.khulasa.v1.ArticleOptions\"}\n\x17ProcessArticlesResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x32\n\x06result\x18\x03 \x01(\x0b\x32\".khulasa.v1.ProcessArticleResponse\"\x18\n\x16\x44\x65scribeGatewayRequest\"\xc8\x02\n\x17\x44\x65scribeGatewayResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08pipeline\x18\x04 \x01(\t\x12\r\n\x05\x63\x61\x63he\x18\x05 \x01(\t\x12\x43\n\x0b\x63\x61\x63he_state\x18\x06 \x01(\x0e\x32..khulasa.v1.DescribeGatewayResponse.CacheState\x12\x18\n\x10summarizer_ready\x18\x07 \x01(\x08\x12\x19\n\x11max_article_bytes\x18\x08 \x01(\x05\"]\n\nCacheState\x12\x1b\n\x17\x43\x41\x43HE_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41\x43HE_STATE_READY\x10\x01\x12\x1b\n\x17\x43\x41\x43HE_STATE_UNREACHABLE\x10\x02\x32\xf6\x02\n\x07Gateway\x12W\n\x0eProcessArticle\x12!.khulasa.v1.ProcessArticleRequest\x1a\".khulasa.v1.ProcessArticleResponse\x12V\n\rStreamArticle\x12 .khulasa.v1.StreamArticleRequest\x1a!.khulasa.v1.StreamArticleResponse0\x01\x12^\n\x0fProcessArticles\x12\".khulasa.v1.ProcessArticlesRequest\x1a#.khulasa.v1.ProcessArticlesResponse(\x01\x30\x01\x12Z\n\x0f\x44\x65scribeGateway\x12\".khulasa.v1.DescribeGatewayRequest\x1a#.khulasa.v1.DescribeGatewayResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,29 +34,29 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'khulasa.v1.gateway_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ARTICLEOPTIONS']._serialized_start=92
-  _globals['_ARTICLEOPTIONS']._serialized_end=252
-  _globals['_GLOSSARY']._serialized_start=254
-  _globals['_GLOSSARY']._serialized_end=319
-  _globals['_PROCESSARTICLEREQUEST']._serialized_start=321
-  _globals['_PROCESSARTICLEREQUEST']._serialized_end=427
-  _globals['_PROCESSARTICLERESPONSE']._serialized_start=430
-  _globals['_PROCESSARTICLERESPONSE']._serialized_end=582
-  _globals['_STREAMARTICLEREQUEST']._serialized_start=584
-  _globals['_STREAMARTICLEREQUEST']._serialized_end=689
-  _globals['_STREAMARTICLERESPONSE']._serialized_start=692
-  _globals['_STREAMARTICLERESPONSE']._serialized_end=945
-  _globals['_ARTICLEFINISHED']._serialized_start=947
-  _globals['_ARTICLEFINISHED']._serialized_end=1008
-  _globals['_PROCESSARTICLESREQUEST']._serialized_start=1010
-  _globals['_PROCESSARTICLESREQUEST']._serialized_end=1129
-  _globals['_PROCESSARTICLESRESPONSE']._serialized_start=1131
-  _globals['_PROCESSARTICLESRESPONSE']._serialized_end=1256
-  _globals['_DESCRIBEGATEWAYREQUEST']._serialized_start=1258
-  _globals['_DESCRIBEGATEWAYREQUEST']._serialized_end=1282
-  _globals['_DESCRIBEGATEWAYRESPONSE']._serialized_start=1285
-  _globals['_DESCRIBEGATEWAYRESPONSE']._serialized_end=1613
-  _globals['_DESCRIBEGATEWAYRESPONSE_CACHESTATE']._serialized_start=1520
-  _globals['_DESCRIBEGATEWAYRESPONSE_CACHESTATE']._serialized_end=1613
-  _globals['_GATEWAY']._serialized_start=1616
-  _globals['_GATEWAY']._serialized_end=1990
+  _globals['_ARTICLEOPTIONS']._serialized_end=275
+  _globals['_GLOSSARY']._serialized_start=277
+  _globals['_GLOSSARY']._serialized_end=342
+  _globals['_PROCESSARTICLEREQUEST']._serialized_start=344
+  _globals['_PROCESSARTICLEREQUEST']._serialized_end=450
+  _globals['_PROCESSARTICLERESPONSE']._serialized_start=453
+  _globals['_PROCESSARTICLERESPONSE']._serialized_end=605
+  _globals['_STREAMARTICLEREQUEST']._serialized_start=607
+  _globals['_STREAMARTICLEREQUEST']._serialized_end=712
+  _globals['_STREAMARTICLERESPONSE']._serialized_start=715
+  _globals['_STREAMARTICLERESPONSE']._serialized_end=968
+  _globals['_ARTICLEFINISHED']._serialized_start=970
+  _globals['_ARTICLEFINISHED']._serialized_end=1031
+  _globals['_PROCESSARTICLESREQUEST']._serialized_start=1033
+  _globals['_PROCESSARTICLESREQUEST']._serialized_end=1152
+  _globals['_PROCESSARTICLESRESPONSE']._serialized_start=1154
+  _globals['_PROCESSARTICLESRESPONSE']._serialized_end=1279
+  _globals['_DESCRIBEGATEWAYREQUEST']._serialized_start=1281
+  _globals['_DESCRIBEGATEWAYREQUEST']._serialized_end=1305
+  _globals['_DESCRIBEGATEWAYRESPONSE']._serialized_start=1308
+  _globals['_DESCRIBEGATEWAYRESPONSE']._serialized_end=1636
+  _globals['_DESCRIBEGATEWAYRESPONSE_CACHESTATE']._serialized_start=1543
+  _globals['_DESCRIBEGATEWAYRESPONSE_CACHESTATE']._serialized_end=1636
+  _globals['_GATEWAY']._serialized_start=1639
+  _globals['_GATEWAY']._serialized_end=2013
 # @@protoc_insertion_point(module_scope)

@@ -42,10 +42,19 @@ class ArticleOptions(_message.Message):
     TRANSLATE_BOILERPLATE_FIELD_NUMBER: _builtins.int
     BYPASS_CACHE_FIELD_NUMBER: _builtins.int
     GLOSSARY_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIRST_FIELD_NUMBER: _builtins.int
     translate_boilerplate: _builtins.bool
     """Translate menu lines, breadcrumbs, credits and "read also" too. They are never summarized. Default: no."""
     bypass_cache: _builtins.bool
     """Neither read the cache nor write it. Default: use it."""
+    summary_first: _builtins.bool
+    """Summarize first: rank the Arabic sentences, then translate only the headline and the sentences of the summary. Costs
+    what these cost and not the whole article. The answer has every paragraph and every sentence as always, with source and
+    offsets; what was not translated has an empty `translation` and the flag NOT_TRANSLATED. Where a translation is flagged,
+    or too long for the budget, the next best sentence is translated, at most three times over; then the summary is made of
+    what there is, and is flagged only if all of it is. Paragraphs are streamed only after that.
+    With `translate_boilerplate` INVALID_ARGUMENT, reason CONTRADICTORY_OPTIONS. Default: no.
+    """
     @_builtins.property
     def summary_budget(self) -> _article_pb2.SummaryBudget:
         """Default: 3 sentences."""
@@ -63,10 +72,11 @@ class ArticleOptions(_message.Message):
         translate_boilerplate: _builtins.bool = ...,
         bypass_cache: _builtins.bool = ...,
         glossary: Global___Glossary | None = ...,
+        summary_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["glossary", b"glossary", "summary_budget", b"summary_budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypass_cache", b"bypass_cache", "glossary", b"glossary", "summary_budget", b"summary_budget", "translate_boilerplate", b"translate_boilerplate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypass_cache", b"bypass_cache", "glossary", b"glossary", "summary_budget", b"summary_budget", "summary_first", b"summary_first", "translate_boilerplate", b"translate_boilerplate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from khulasa.v1 import article_pb2 as khulasa_dot_v1_dot_article__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkhulasa/v1/summarizer.proto\x12\nkhulasa.v1\x1a\x18khulasa/v1/article.proto\"\x90\x01\n\x10SummarizeRequest\x12\x30\n\tsentences\x18\x01 \x03(\x0b\x32\x1d.khulasa.v1.SummarizeSentence\x12)\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x19.khulasa.v1.SummaryBudget\x12\x10\n\x08language\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\"L\n\x11SummarizeSentence\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x17\n\x0fparagraph_index\x18\x02 \x01(\x05\x12\x10\n\x08\x64oubtful\x18\x03 \x01(\x08\"S\n\x11SummarizeResponse\x12-\n\tsentences\x18\x01 \x03(\x0b\x32\x1a.khulasa.v1.ChosenSentence\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x18\n\x16\x44\x65scribeRankingRequest\"*\n\x17\x44\x65scribeRankingResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\"A\n\x0e\x43hosenSentence\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x11\n\trationale\x18\x03 \x01(\t2\xb2\x01\n\nSummarizer\x12H\n\tSummarize\x12\x1c.khulasa.v1.SummarizeRequest\x1a\x1d.khulasa.v1.SummarizeResponse\x12Z\n\x0f\x44\x65scribeRanking\x12\".khulasa.v1.DescribeRankingRequest\x1a#.khulasa.v1.DescribeRankingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkhulasa/v1/summarizer.proto\x12\nkhulasa.v1\x1a\x18khulasa/v1/article.proto\"\x90\x01\n\x10SummarizeRequest\x12\x30\n\tsentences\x18\x01 \x03(\x0b\x32\x1d.khulasa.v1.SummarizeSentence\x12)\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x19.khulasa.v1.SummaryBudget\x12\x10\n\x08language\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\"v\n\x11SummarizeSentence\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x17\n\x0fparagraph_index\x18\x02 \x01(\x05\x12\x10\n\x08\x64oubtful\x18\x03 \x01(\x08\x12\x12\n\nshown_text\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontext_only\x18\x05 \x01(\x08\"S\n\x11SummarizeResponse\x12-\n\tsentences\x18\x01 \x03(\x0b\x32\x1a.khulasa.v1.ChosenSentence\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x18\n\x16\x44\x65scribeRankingRequest\"*\n\x17\x44\x65scribeRankingResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\"m\n\x0e\x43hosenSentence\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x11\n\trationale\x18\x03 \x01(\t\x12*\n\x0bscore_parts\x18\x04 \x03(\x0b\x32\x15.khulasa.v1.ScorePart2\xb2\x01\n\nSummarizer\x12H\n\tSummarize\x12\x1c.khulasa.v1.SummarizeRequest\x1a\x1d.khulasa.v1.SummarizeResponse\x12Z\n\x0f\x44\x65scribeRanking\x12\".khulasa.v1.DescribeRankingRequest\x1a#.khulasa.v1.DescribeRankingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUMMARIZEREQUEST']._serialized_start=70
   _globals['_SUMMARIZEREQUEST']._serialized_end=214
   _globals['_SUMMARIZESENTENCE']._serialized_start=216
-  _globals['_SUMMARIZESENTENCE']._serialized_end=292
-  _globals['_SUMMARIZERESPONSE']._serialized_start=294
-  _globals['_SUMMARIZERESPONSE']._serialized_end=377
-  _globals['_DESCRIBERANKINGREQUEST']._serialized_start=379
-  _globals['_DESCRIBERANKINGREQUEST']._serialized_end=403
-  _globals['_DESCRIBERANKINGRESPONSE']._serialized_start=405
-  _globals['_DESCRIBERANKINGRESPONSE']._serialized_end=447
-  _globals['_CHOSENSENTENCE']._serialized_start=449
-  _globals['_CHOSENSENTENCE']._serialized_end=514
-  _globals['_SUMMARIZER']._serialized_start=517
-  _globals['_SUMMARIZER']._serialized_end=695
+  _globals['_SUMMARIZESENTENCE']._serialized_end=334
+  _globals['_SUMMARIZERESPONSE']._serialized_start=336
+  _globals['_SUMMARIZERESPONSE']._serialized_end=419
+  _globals['_DESCRIBERANKINGREQUEST']._serialized_start=421
+  _globals['_DESCRIBERANKINGREQUEST']._serialized_end=445
+  _globals['_DESCRIBERANKINGRESPONSE']._serialized_start=447
+  _globals['_DESCRIBERANKINGRESPONSE']._serialized_end=489
+  _globals['_CHOSENSENTENCE']._serialized_start=491
+  _globals['_CHOSENSENTENCE']._serialized_end=600
+  _globals['_SUMMARIZER']._serialized_start=603
+  _globals['_SUMMARIZER']._serialized_end=781
 # @@protoc_insertion_point(module_scope)

@@ -33,7 +33,7 @@ class SummarizeRequest(_message.Message):
     """Optional. The headline in the same language: sentences that share its words rank higher."""
     @_builtins.property
     def sentences(self) -> _containers.RepeatedCompositeFieldContainer[Global___SummarizeSentence]:
-        """Required. In the order of the article; at most 50,000 of at most 4,000,000 bytes of UTF-8 together."""
+        """Required. In the order of the article; at most 50,000 of at most 4,000,000 bytes of UTF-8 together, `shown_text` included."""
 
     @_builtins.property
     def budget(self) -> _article_pb2.SummaryBudget:
@@ -64,22 +64,30 @@ class SummarizeSentence(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     PARAGRAPH_INDEX_FIELD_NUMBER: _builtins.int
     DOUBTFUL_FIELD_NUMBER: _builtins.int
+    SHOWN_TEXT_FIELD_NUMBER: _builtins.int
+    CONTEXT_ONLY_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text."""
     paragraph_index: _builtins.int
     """Number of its paragraph; never decreases from one sentence to the next."""
     doubtful: _builtins.bool
     """Doubtful: chosen only where nothing else is left."""
+    shown_text: _builtins.str
+    """Optional. What the summary will show in place of `text`, its translation: the budget counts this. Default: `text`."""
+    context_only: _builtins.bool
+    """Never chosen; it only tells how much the others say."""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         paragraph_index: _builtins.int = ...,
         doubtful: _builtins.bool = ...,
+        shown_text: _builtins.str = ...,
+        context_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["doubtful", b"doubtful", "paragraph_index", b"paragraph_index", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_only", b"context_only", "doubtful", b"doubtful", "paragraph_index", b"paragraph_index", "shown_text", b"shown_text", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -155,22 +163,28 @@ class ChosenSentence(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     RATIONALE_FIELD_NUMBER: _builtins.int
+    SCORE_PARTS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Its place in the request, from 0."""
     score: _builtins.float
     """Its rank value; comparable only within one answer."""
     rationale: _builtins.str
     """Why it was chosen, for people."""
+    @_builtins.property
+    def score_parts(self) -> _containers.RepeatedCompositeFieldContainer[_article_pb2.ScorePart]:
+        """What made up the score; the points add up to it."""
+
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         score: _builtins.float = ...,
         rationale: _builtins.str = ...,
+        score_parts: _abc.Iterable[_article_pb2.ScorePart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "rationale", b"rationale", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "rationale", b"rationale", "score", b"score", "score_parts", b"score_parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from services.summarizer.languages import Language
+from services.summarizer.languages import Language, ReadSentence
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -57,6 +57,7 @@ class Vectors:
 class Features:
     """All that is counted, one item a sentence."""
 
+    sentences: list[ReadSentence]
     vectors: Vectors
     identities: list[str]
     """Equal for sentences that are equal but for case, punctuation and spaces."""
@@ -71,14 +72,16 @@ class Features:
 
 def features(texts: Sequence[str], language: Language) -> Features:
     """Count what `texts`, the sentences of one article, hold."""
-    identities = [" ".join(language.words(text)) or " ".join(text.split()) for text in texts]
+    sentences = [language.read(text) for text in texts]
+    identities = [" ".join(sentence.words) or " ".join(sentence.text.split()) for sentence in sentences]
     seen: set[str] = set()
     repeated = np.zeros(len(texts), dtype=np.bool_)
     for index, identity in enumerate(identities):
         repeated[index] = identity in seen
         seen.add(identity)
     return Features(
-        vectors=_vectors([language.keys(text) for text in texts]),
+        sentences=sentences,
+        vectors=_vectors([language.keys(sentence.words) for sentence in sentences]),
         identities=identities,
         repeated=repeated,
         lengths_words=_integers([len(text.split()) for text in texts]),

@@ -21,25 +21,46 @@ a bound on time. A near-duplicate is missed only if each rare word it shares sta
 
 
 def select(
-    texts: Sequence[str], counted: Features, scores: Floats, *, doubtful: Sequence[bool], budget: Budget
+    texts: Sequence[str],
+    counted: Features,
+    scores: Floats,
+    *,
+    budget: Budget,
+    doubtful: Sequence[bool],
+    credits: Sequence[bool] | None = None,
+    context_only: Sequence[bool] | None = None,
+    shown: Sequence[str] | None = None,
 ) -> list[int]:
     """Return the numbers of the chosen sentences, rising.
 
-    The summary never costs more than the budget. Sentences that hold nothing but white space are never chosen, and of
-    sentences that say the same only one. Doubtful sentences are chosen only from an article that has no other. Where a
-    sentence is too long for what is left, a shorter one takes its place.
+    The summary never costs more than the budget, where a sentence costs what is `shown` of it (itself by default).
+    Sentences that hold nothing but white space or are there for `context_only` are never chosen, and of sentences that
+    say the same only one. Doubtful sentences are chosen only from an article that has no other, and so are `credits`.
+    Where a sentence is too long for what is left, a shorter one takes its place.
     """
-    eligible = [index for index, text in enumerate(texts) if text.strip()]
-    candidates = [index for index in eligible if not doubtful[index]] or eligible
+    context_only = context_only or [False] * len(texts)
     best: dict[str, int] = {}
-    for index in candidates:
+    for index in _candidates(texts, doubtful, credits or [False] * len(texts), context_only):
         same = best.setdefault(counted.identities[index], index)
-        if scores[index] > scores[same]:
+        if (not context_only[index], scores[index]) > (not context_only[same], scores[same]):
             best[counted.identities[index]] = index
-    costs = np.array([budget.cost(text) for text in texts], dtype=np.int64)
+    costs = np.array([budget.cost(text) for text in shown or texts], dtype=np.int64)
     choice = _Choice(counted.vectors, scores, costs, budget.capacity(len(best)))
-    choice.fill(sorted(best.values()))
+    choice.fill(sorted(index for index in best.values() if not context_only[index]))
     return sorted(choice.chosen)
+
+
+def _candidates(
+    texts: Sequence[str], doubtful: Sequence[bool], credits: Sequence[bool], context_only: Sequence[bool]
+) -> list[int]:
+    """Return the best sort of sentences of which one may be chosen; those for context too, as a ratio counts them."""
+    eligible = [index for index, text in enumerate(texts) if text.strip()]
+    sound = [index for index in eligible if not doubtful[index]]
+    telling = [index for index in sound if not credits[index]]
+    for sort in (telling, sound, eligible):
+        if any(not context_only[index] for index in sort):
+            return sort
+    return []
 
 
 class _Choice:

@@ -12,7 +12,7 @@ from services.summarizer.budget import Budget, BudgetOutOfRange
 from services.summarizer.languages import LANGUAGES
 from services.summarizer.summarize import SourceSentence, summarize
 
-VERSION = "1"
+VERSION = "2"
 """Raised with every change that can change a choice: it is part of the cache keys."""
 MAX_SENTENCES = 50_000
 MAX_BYTES = 4_000_000
@@ -39,7 +39,13 @@ class SummarizerService(summarizer_pb2_grpc.SummarizerServicer):
         chosen = await asyncio.to_thread(
             summarize,
             [
-                SourceSentence(sentence.text, sentence.paragraph_index, sentence.doubtful)
+                SourceSentence(
+                    sentence.text,
+                    sentence.paragraph_index,
+                    sentence.doubtful,
+                    shown_text=sentence.shown_text,
+                    context_only=sentence.context_only,
+                )
                 for sentence in request.sentences
             ],
             budget=_budget(request.budget),
@@ -49,7 +55,17 @@ class SummarizerService(summarizer_pb2_grpc.SummarizerServicer):
         call_fields(sentences=len(request.sentences), chosen=len(chosen))
         return summarizer_pb2.SummarizeResponse(
             sentences=[
-                summarizer_pb2.ChosenSentence(index=choice.index, score=choice.score, rationale=choice.rationale)
+                summarizer_pb2.ChosenSentence(
+                    index=choice.index,
+                    score=choice.score,
+                    rationale=choice.rationale,
+                    score_parts=[
+                        article_pb2.ScorePart(
+                            feature=article_pb2.ScorePart.Feature.ValueType(feature.value), points=points
+                        )
+                        for feature, points in choice.parts.items()
+                    ],
+                )
                 for choice in chosen
             ],
             version=VERSION,
@@ -70,7 +86,7 @@ def _check_size(request: summarizer_pb2.SummarizeRequest) -> None:
             length=len(request.sentences),
             limit=MAX_SENTENCES,
         )
-    length = sum(len(sentence.text.encode()) for sentence in request.sentences)
+    length = sum(len(s.text.encode()) + len(s.shown_text.encode()) for s in request.sentences)
     if length > MAX_BYTES:
         raise Refusal(
             Reason.SENTENCES_TOO_LONG,

@@ -1,6 +1,6 @@
 """The summary of one article: count ▸ score ▸ select ▸ say why. Called by the RPC edge and by benchmarks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from services.summarizer.budget import Budget
 from services.summarizer.features import Features, Vectors, features
 from services.summarizer.languages import LANGUAGES
-from services.summarizer.score import Scores, score
+from services.summarizer.score import WEIGHTS, Feature, Scores, Weights, score
 from services.summarizer.selection import select
 
 
@@ -19,6 +19,10 @@ class SourceSentence:
     text: str
     paragraph_index: int
     doubtful: bool
+    shown_text: str = ""
+    """What the summary will show in its place and the budget counts; the text itself if empty."""
+    context_only: bool = False
+    """It tells how much the others say and is never chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +32,13 @@ class Chosen:
     index: int
     score: float
     rationale: str
+    parts: Mapping[Feature, float]
+    """What each feature added to the score or took away; those that did neither are left out."""
 
 
-def summarize(sentences: Sequence[SourceSentence], *, budget: Budget, language: str, title: str) -> list[Chosen]:
+def summarize(
+    sentences: Sequence[SourceSentence], *, budget: Budget, language: str, title: str, weights: Weights = WEIGHTS
+) -> list[Chosen]:
     """Return the sentences that say most within `budget`, in the order of the article.
 
     `language` is a key of `LANGUAGES`. The same input always gives the same answer.
@@ -39,15 +47,43 @@ def summarize(sentences: Sequence[SourceSentence], *, budget: Budget, language: 
     texts = [sentence.text for sentence in sentences]
     doubtful = [sentence.doubtful for sentence in sentences]
     counted = features(texts, tables)
-    scores = score(texts, counted, title=title, language=tables)
-    chosen = select(texts, counted, scores.values, doubtful=doubtful, budget=budget)
+    scores = score(counted, title=title, language=tables, weights=weights)
+    chosen = select(
+        texts,
+        counted,
+        scores.values,
+        budget=budget,
+        doubtful=doubtful,
+        credits=scores.applies[Feature.CREDIT].tolist(),
+        context_only=[sentence.context_only for sentence in sentences],
+        shown=[sentence.shown_text or sentence.text for sentence in sentences],
+    )
     shared = _SharedWords(counted.vectors)
     return [
-        Chosen(index, float(scores.values[index]), _rationale(index, counted, scores, shared, doubtful=doubtful[index]))
+        Chosen(
+            index,
+            float(scores.values[index]),
+            _rationale(index, counted, scores, shared, doubtful=doubtful[index]),
+            {
+                feature: float(points[index])
+                for feature, points in scores.parts.items()
+                if abs(points[index]) > ROUNDING
+            },
+        )
         for index in chosen
     ]
 
 
+_DRAWBACKS = {
+    Feature.QUESTION: "a question",
+    Feature.DANGLING: "leans on the sentence before",
+    Feature.QUOTATION: "part of a quotation, or one that does not say whose",
+    Feature.UNFINISHED: "breaks off",
+    Feature.OFF_TOPIC: "shares no words with the rest",
+    Feature.CREDIT: "a credit or a link",
+}
+ROUNDING = 1e-9
+"""Smaller parts of a score are what rounding left of nothing."""
 NEAR_START = 0.5
 """Value of the position from which a sentence is "near the start"."""
 
@@ -61,9 +97,7 @@ def _rationale(index: int, counted: Features, scores: Scores, shared: "_SharedWo
         f"has {_number(title_words, 'word')} of the title" if title_words else "",
         f"names {counted.names[index]}" if counted.names[index] else "",
         f"gives {_number(numbers, 'number')}" if numbers else "",
-        "a question" if scores.questions[index] else "",
-        "leans on the sentence before" if scores.dangling[index] else "",
-        "half a quotation" if scores.split_quotations[index] else "",
+        *(words for feature, words in _DRAWBACKS.items() if scores.applies[feature][index]),
     ]
     return "; ".join(filter(None, reasons)) or "nothing better is left"
 

@@ -33,6 +33,7 @@ class Reason(IntEnum):
     BOILERPLATE_SKIPPED = 13
     MARK_LOST = 14
     UNRELATED = 15
+    NOT_TRANSLATED = 16
 
 
 @dataclass(frozen=True, slots=True)

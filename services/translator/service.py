@@ -83,9 +83,10 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
         return translator_pb2.SplitParagraphsResponse(
             paragraphs=[
                 translator_pb2.SplitParagraph(
-                    sentences=[article_pb2.Span(start=span.start, end=span.end) for span in spans]
+                    sentences=[article_pb2.Span(start=piece.span.start, end=piece.span.end) for piece in pieces],
+                    fragments=[number for number, piece in enumerate(pieces) if piece.fragment],
                 )
-                for spans in paragraphs
+                for pieces in paragraphs
             ]
         )
 

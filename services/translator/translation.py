@@ -28,7 +28,7 @@ from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
 from services.translator.queue import TranslationQueue
 from services.translator.span import Span
-from services.translator.split import split
+from services.translator.split import Piece, split
 
 SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
 VERSION = "3"
@@ -103,9 +103,9 @@ class ParagraphTranslator:
         finished = _finish(prepared, iter(judgements), self._is_decodable)
         return await self._bring_in_terms(prepared, finished) if wanted else finished
 
-    def split(self, paragraphs: Sequence[str]) -> list[list[Span]]:
+    def split(self, paragraphs: Sequence[str]) -> list[list[Piece]]:
         """Return where the sentences of each paragraph stand, without translating."""
-        return [[sentence.span for sentence in self._prepare(paragraph)] for paragraph in paragraphs]
+        return [[Piece(s.span, s.fragment) for s in self._prepare(paragraph)] for paragraph in paragraphs]
 
     def _is_decodable(self, sentence: _Sentence) -> bool:
         return sentence.language.code == self._language

@@ -19,6 +19,12 @@ def test_flags_have_the_numbers_of_the_protos() -> None:
     assert {reason.name: reason.value for reason in Reason} == protos
 
 
+def test_score_features_have_the_numbers_of_the_protos() -> None:
+    """The client's features are those of `article.proto`, all of them."""
+    protos = {n.removeprefix("FEATURE_"): number for n, number in article_pb2.ScorePart.Feature.items() if number}
+    assert {feature.name: feature.value for feature in khulasa.ScoreFeature if feature.value} == protos
+
+
 def test_kinds_have_the_numbers_of_the_protos() -> None:
     """The client's and the gateway's kinds of paragraph are those of `article.proto`."""
     protos = {n.removeprefix("PARAGRAPH_KIND_"): number for n, number in article_pb2.ParagraphKind.items() if number}

@@ -105,9 +105,10 @@ def test_everything_that_changes_an_answer_changes_its_key() -> None:
         article_key(article, budgeted, MODEL, "1"),
         article_key(article, in_words, MODEL, "1"),
         article_key(article, gateway_pb2.ArticleOptions(translate_boilerplate=True), MODEL, "1"),
+        article_key(article, gateway_pb2.ArticleOptions(summary_first=True), MODEL, "1"),
         article_key(article, options, ModelIdentity("tiny", "1" * 64, MODEL.engine, "1"), "1"),
         article_key(article, options, ModelIdentity("tiny", MODEL.digest, "ctranslate2 5", "1"), "1"),
         article_key(article, options, ModelIdentity("tiny", MODEL.digest, MODEL.engine, "2"), "1"),
         paragraph_key("نص", MODEL),
     }
-    assert len(keys) == 12
+    assert len(keys) == 13

@@ -1,5 +1,6 @@
 """Summaries: within the budget whatever the text, in order, and of sentences worth choosing."""
 
+import dataclasses
 import math
 
 import pytest
@@ -19,7 +20,10 @@ ARTICLE = [
     "Floods in the Zahra valley have forced 12,000 people to leave their homes since Friday.",
 ]
 
-sentence_lists = st.lists(st.builds(SourceSentence, st.text(max_size=60), st.just(0), st.booleans()), max_size=30)
+shown_texts = st.one_of(st.just(""), st.text(max_size=60))
+sentence_lists = st.lists(
+    st.builds(SourceSentence, st.text(max_size=60), st.just(0), st.booleans(), shown_texts, st.booleans()), max_size=30
+)
 budgets = st.one_of(
     st.integers(1, 100).map(lambda n: Budget(sentences=n)),
     st.integers(1, 200).map(lambda n: Budget(words=n)),
@@ -38,9 +42,13 @@ def indices(sentences: list[SourceSentence], budget: Budget, language: str = "en
 
 @given(sentences=sentence_lists, budget=budgets, language=st.sampled_from(["en", "ar"]))
 def test_the_budget_is_never_exceeded(sentences: list[SourceSentence], budget: Budget, language: str) -> None:
-    """Sentences, words, characters with the spaces between, or share: never more than asked for, and in order."""
+    """Sentences, words, characters with the spaces between, or share: never more than asked for, and in order.
+
+    What is shown counts, and what is there for context is not chosen.
+    """
     chosen = indices(sentences, budget, language)
-    texts = [sentences[index].text for index in chosen]
+    assert not any(sentences[index].context_only for index in chosen)
+    texts = [sentences[index].shown_text or sentences[index].text for index in chosen]
     assert chosen == sorted(set(chosen))
     if budget.sentences is not None:
         assert len(chosen) <= budget.sentences
@@ -79,9 +87,15 @@ def test_only_doubtful_sentences_are_better_than_none() -> None:
     assert len(indices(sources(ARTICLE[:3], doubtful={0, 1, 2}), Budget(sentences=2))) == 2
 
 
-def test_a_short_article_comes_back_whole() -> None:
-    """No more sentences than the budget has: all of them."""
-    assert indices(sources(ARTICLE[:2]), Budget(sentences=3)) == [0, 1]
+@given(numbers=st.lists(st.integers(0, 10**6), unique=True, max_size=12), spare=st.integers(0, 5))
+def test_a_short_article_comes_back_whole(numbers: list[int], spare: int) -> None:
+    """No more sentences, words or characters than the budget has, no two that say the same: all of them."""
+    texts = [f"Town {number} counted {number}{number} boats." for number in numbers]
+    whole = list(range(len(texts)))
+    assert indices(sources(texts), Budget(sentences=max(1, len(texts) + spare))) == whole
+    assert indices(sources(texts), Budget(words=max(1, 5 * len(texts) + spare))) == whole
+    assert indices(sources(texts), Budget(characters=max(1, len(" ".join(texts)) + spare))) == whole
+    assert indices(sources(texts), Budget(ratio=1.0)) == whole
 
 
 def test_every_choice_has_a_rationale() -> None:
@@ -89,6 +103,53 @@ def test_every_choice_has_a_rationale() -> None:
     chosen = summarize(sources(ARTICLE), budget=Budget(sentences=2), language="en", title="Floods in Zahra valley")
     assert "near the start" in chosen[0].rationale
     assert all(choice.rationale for choice in chosen)
+
+
+def test_a_byline_is_no_sentence_of_the_article() -> None:
+    """Credits are left out even where there is room for all, and chosen only where there is nothing else."""
+    credits = ["By Sara Hasan", "Photo: boats in Mosul", "تصوير: أحمد علي"]
+    assert indices(sources([credits[0], *ARTICLE[:2], credits[1]]), Budget(sentences=9)) == [1, 2]
+    assert indices(sources(["تصوير: أحمد علي", "وصلت القوارب فجرا."]), Budget(ratio=1.0), "ar") == [1]
+    assert indices(sources(credits[:2]), Budget(sentences=9)) == [0, 1]
+
+
+def test_the_budget_counts_what_is_shown() -> None:
+    """Where a translation is shown in place of the text, its words count and not those of the text."""
+    sentences = [
+        SourceSentence(
+            "وصلت القوارب فجرا إلى المدينة.", 0, False, shown_text="The boats reached town at dawn this Sunday."
+        ),
+        SourceSentence("انهار الجسر.", 1, False, shown_text="The bridge fell."),
+    ]
+    assert indices(sentences, Budget(words=8), "ar") == [0]
+    assert indices(sentences, Budget(words=7), "ar") == [1]
+    assert indices(sentences, Budget(characters=16), "ar") == [1]
+
+
+def test_context_is_heard_and_never_chosen() -> None:
+    """A sentence for context keeps its part in the ranking and in the ratio, and leaves the choice to others."""
+    whole, context = sources(ARTICLE[:6]), {0, 1}
+    heard = [dataclasses.replace(sentence, context_only=index in context) for index, sentence in enumerate(whole)]
+    without = summarize(whole, budget=Budget(ratio=1.0), language="en", title="")
+    chosen = summarize(heard, budget=Budget(ratio=1.0), language="en", title="")
+    assert [choice.index for choice in chosen] == [2, 3, 4, 5]
+    assert {c.index: c.score for c in chosen}.items() < {c.index: c.score for c in without}.items()
+    assert len(indices(heard, Budget(ratio=0.5))) == 3
+    assert indices([dataclasses.replace(sentence, context_only=True) for sentence in whole], Budget(sentences=3)) == []
+
+
+def test_a_doubtful_sentence_is_chosen_where_the_sound_ones_are_context() -> None:
+    """What may be chosen decides: sound context does not leave the summary empty."""
+    sentences = [SourceSentence(ARTICLE[0], 0, False, context_only=True), SourceSentence(ARTICLE[1], 1, True)]
+    assert indices(sentences, Budget(sentences=3)) == [1]
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_the_parts_of_a_score_say_why(language: str) -> None:
+    """Each chosen sentence names what made up its score, and the points add up to it."""
+    for choice in summarize(sources(ARTICLE), budget=Budget(ratio=1.0), language=language, title="Floods in Zahra"):
+        assert sum(choice.parts.values()) == pytest.approx(choice.score)
+        assert all(choice.parts.values())
 
 
 @pytest.mark.parametrize("values", [{"sentences": 0}, {"words": 10_001}, {"ratio": 0.0}, {"ratio": math.nan}])
