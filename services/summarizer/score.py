@@ -56,8 +56,8 @@ class Weights:
 
 WEIGHTS = Weights()
 TITLE = 0.5
-"""Weight of the share of the title's words that the sentence has. Set by hand: ROUGE was a little better without it, but
-a caller who sends a headline asks for its topic."""
+"""Weight of the share of the title's words that the sentence has. Set by hand: ROUGE was a little better without it,
+but a caller who sends a headline asks for its topic."""
 LONG_WORDS = 60
 """A longer sentence loses too: often a list, or a splitting that failed."""
 LEFT: Mapping[Feature, float] = {
