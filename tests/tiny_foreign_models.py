@@ -184,7 +184,7 @@ def write_gemma(folder: Path, *, chat: bool = False, wrapped: bool = False, **op
         "head_dim": 8,
         "query_pre_attn_scalar": 8,
         "sliding_window": 512,
-        "max_position_embeddings": 1024,
+        "max_position_embeddings": 256,
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
     }
     text_config = Gemma3TextConfig(**shape | options)
@@ -193,7 +193,9 @@ def write_gemma(folder: Path, *, chat: bool = False, wrapped: bool = False, **op
         vision = SiglipVisionConfig(
             hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14
         )
-        model = Gemma3ForConditionalGeneration(Gemma3Config(text_config, vision, mm_tokens_per_image=4))
+        model = Gemma3ForConditionalGeneration(
+            Gemma3Config(text_config=text_config, vision_config=vision, mm_tokens_per_image=4)
+        )
     else:
         model = Gemma3ForCausalLM(text_config)
     _save(_randomized(model), folder)

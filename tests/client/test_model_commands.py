@@ -41,7 +41,7 @@ def test_list_names_every_model(models: Path) -> None:
     result = khulasa("list", models)
     assert result.exit_code == 0
     assert "tiny-model" in result.stdout
-    assert "ar to en, encoder-decoder, 0.1 MB" in result.stdout
+    assert "ar to en, encoder-decoder, 0.5 MB" in result.stdout
     assert "flores_dev: bleu 30.1, n 997" in result.stdout
     assert len(khulasa("list", "--json", models).stdout.splitlines()) == 1
 
@@ -67,7 +67,7 @@ def test_info_says_what_the_manifest_says(models: Path) -> None:
     """Licence, sources, scores, sizes and how the sentence is wrapped; as JSON, all of it with the digest."""
     result = khulasa("info", models / "tiny")
     assert result.exit_code == 0
-    for part in ("CC0", "ours: CC0", "flores_dev: bleu 30.1", "model.bin, 0.1 MB", "SENTENCE '</s>'", "plain-1"):
+    for part in ("CC0", "ours: CC0", "flores_dev: bleu 30.1", "tokenizer.model, 0.3 MB", "SENTENCE '</s>'", "plain-1"):
         assert part in result.stdout
     values = json.loads(khulasa("info", "--json", models / "tiny").stdout)
     assert values["name"] == "tiny-model"
@@ -107,7 +107,7 @@ def test_convert_says_what_it_found_and_translates_a_sentence(package: Path, tmp
     """The kind of the source, the new folder, and a sentence in both languages."""
     result = khulasa("convert", package, tmp_path / "new", "--licence", "CC0", "--name", "from-argos")
     assert result.exit_code == 0, result.stderr
-    found, made, arabic, translation, serve = result.stdout.splitlines()
+    found, made, arabic, translation, serve = result.stdout.removesuffix("\n").split("\n")
     assert "an Argos package (version 1.0), ar to en" in found
     assert "from-argos" in made
     assert arabic.strip() == "أعلنت الحكومة اليوم عن خطة جديدة."

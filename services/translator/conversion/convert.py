@@ -94,8 +94,7 @@ def convert(source: Source, folder: Path, choices: Choices) -> Converted:
             scores={},
             files={},
         )
-        folders.write_manifest(temporary, manifest)
-        return Converted(manifest, folders.try_out(temporary))
+        return Converted(folders.write_manifest(temporary, manifest), folders.try_out(temporary))
 
 
 def _open_folder(source: Path) -> Source:

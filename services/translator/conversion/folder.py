@@ -6,14 +6,13 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from services.translator import engine
 from services.translator.conversion.family import CannotConvert
 from services.translator.model import MANIFEST, Manifest, Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
-from services.translator.threads import usable_processors
 
 TRIAL_SENTENCE = "أعلنت الحكومة اليوم عن خطة جديدة."
 
@@ -45,11 +44,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json` with the digests of the files that lie in `folder` now; `manifest.files` is not used."""
-    values = asdict(manifest)
-    values["files"] = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    (folder / MANIFEST).write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write `manifest.json` with the digests of the files that lie in `folder` now, and return it with them."""
+    files = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    whole = replace(manifest, files=files)
+    (folder / MANIFEST).write_text(json.dumps(asdict(whole), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return whole
 
 
 def try_out(folder: Path) -> Trial:
@@ -58,7 +58,7 @@ def try_out(folder: Path) -> Trial:
     tokenizer = Tokenizer(model)
     text = normalize(TRIAL_SENTENCE, SCHEMES[model.manifest.normalization]).text
     try:
-        loaded = engine.load(model, workers=1, threads_per_worker=usable_processors())
+        loaded = engine.load(model, workers=1, threads_per_worker=1)
         [answer] = loaded.decode([tokenizer.encode(text)])
     except (RuntimeError, ValueError) as error:  # what CTranslate2 raises for a model that it cannot run
         raise CannotConvert(f"CTranslate2 does not run the converted model: {error}") from None

@@ -69,7 +69,7 @@ class Gemma3:
         write_weights(_GemmaConverter(self.folder, vocabulary), folder, quantization)
         shutil.copyfile(self.folder.path / TOKENIZER, folder / TOKENIZER)
         self.folder.copy_papers(folder)
-        if "Gemma" in (self.card.licence or "Gemma") and not (folder / "NOTICE").exists():
+        if not (folder / "NOTICE").exists():
             (folder / "NOTICE").write_text(NOTICE)
         prefix = [BOS, *_tokens(processor, before.removeprefix(BOS))]
         suffix = _tokens(processor, after)
