@@ -8,6 +8,7 @@ import json
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,20 @@ import sentencepiece
 
 from tests.conftest import ARTICLES
 
-Reference = Callable[[str], list[str]]
-"""The first `WRITTEN` tokens that transformers writes for a text."""
-
 WRITTEN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What transformers writes for a text: at most `WRITTEN` tokens."""
+
+    tokens: list[str]
+    """Without the end token."""
+    log_probability: float
+    """Mean natural log over the tokens, the end token included."""
+
+
+Reference = Callable[[str], Written]
 CARD = """---
 language:
 - ar
@@ -70,6 +81,7 @@ def write_marian(folder: Path) -> Reference:
     )
     model = _randomized(MarianMTModel(config))
     model.final_logits_bias.normal_(0, 0.1)
+    model.final_logits_bias[0, 0] = 0.8  # so that some answers end
     model.get_input_embeddings().weight[pad] = 0  # as Marian itself starts, which has no token to start with
     model.generation_config.bad_words_ids = [[pad]]
     _save(model, folder)
@@ -77,7 +89,8 @@ def write_marian(folder: Path) -> Reference:
         # It recommends a package that cleans punctuation, which our own normalization has done.
         warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
         tokenizer = MarianTokenizer.from_pretrained(str(folder))
-    return lambda text: tokenizer.convert_ids_to_tokens(_greedy(model, tokenizer(text).input_ids)[1:])
+    # CTranslate2's encoder-decoders write one token at least, where a language tag is one.
+    return lambda text: _greedy(model, tokenizer(text).input_ids, 0, tokenizer.convert_ids_to_tokens, shortest=1)
 
 
 def write_marian_tokenizer(folder: Path, *, target: str = "en") -> list[str]:
@@ -105,12 +118,7 @@ def write_m2m100(folder: Path) -> Reference:
     tokenizer = M2M100Tokenizer.from_pretrained(str(folder), src_lang="ar", tgt_lang="en")
     english = tokenizer.get_lang_id("en")
 
-    def reference(text: str) -> list[str]:
-        written = _greedy(model, tokenizer(text).input_ids, forced_bos_token_id=english)
-        assert written[1] == english
-        return tokenizer.convert_ids_to_tokens(written[2:])
-
-    return reference
+    return lambda text: _greedy(model, tokenizer(text).input_ids, 2, tokenizer.convert_ids_to_tokens, first=english)
 
 
 def write_nllb(folder: Path) -> Reference:
@@ -132,12 +140,7 @@ def write_nllb(folder: Path) -> Reference:
     _save(model, folder)
     english = tokenizer.convert_tokens_to_ids("eng_Latn")
 
-    def reference(text: str) -> list[str]:
-        written = _greedy(model, tokenizer(text).input_ids, forced_bos_token_id=english)
-        assert written[1] == english
-        return tokenizer.convert_ids_to_tokens(written[2:])
-
-    return reference
+    return lambda text: _greedy(model, tokenizer(text).input_ids, 2, tokenizer.convert_ids_to_tokens, first=english)
 
 
 def write_gemma(folder: Path, *, chat: bool = False, wrapped: bool = False, **options: Any) -> Reference:
@@ -201,12 +204,10 @@ def write_gemma(folder: Path, *, chat: bool = False, wrapped: bool = False, **op
     _save(_randomized(model), folder)
     end = processor.piece_to_id("<end_of_turn>" if chat else "<eos>")
 
-    def reference(prompt: str) -> list[str]:
-        numbers = [processor.bos_id(), *processor.encode(prompt)]
-        written = _greedy(model, numbers, eos_token_id=end)[len(numbers) :]
-        return [processor.id_to_piece(number) if number < processor.get_piece_size() else "" for number in written]
+    def name(numbers: list[int]) -> list[str]:
+        return [processor.id_to_piece(number) for number in numbers]
 
-    return reference
+    return lambda prompt: _greedy(model, [processor.bos_id(), *processor.encode(prompt)], end, name)
 
 
 def write_argos(path: Path, model: Path, *, metadata: dict[str, Any] | None = None) -> None:
@@ -250,7 +251,7 @@ def _pieces(processor: sentencepiece.SentencePieceProcessor) -> list[str]:
 
 
 def _randomized(model: Any) -> Any:
-    """Draw matrices large enough that the answers vary: a model that repeats one token agrees with any other."""
+    """Draw matrices so large that every part of the model has a say in its answers."""
     import torch
 
     with torch.no_grad():
@@ -268,19 +269,33 @@ def _save(model: Any, folder: Path) -> None:
     model.save_pretrained(str(folder))
 
 
-def _greedy(model: Any, source: list[int], **options: Any) -> list[int]:
+def _greedy(
+    model: Any, source: list[int], end: int, name: Callable[[list[int]], list[str]], *, first: int | None = None, shortest: int = 0
+) -> Written:
+    """Write by greedy search; `first` is the token that the answer is made to begin with."""
     import torch
 
     numbers = torch.tensor([source])
-    written = model.generate(
+    result = model.generate(
         numbers,
         attention_mask=torch.ones_like(numbers),
         num_beams=1,
         do_sample=False,
-        max_new_tokens=WRITTEN + 2,
-        **options,
+        min_new_tokens=shortest,
+        max_new_tokens=WRITTEN + (first is not None),
+        eos_token_id=end,
+        forced_bos_token_id=first,
+        output_scores=True,
+        return_dict_in_generate=True,
     )
-    return [int(number) for number in written[0]]
+    steps = [torch.log_softmax(scores[0], dim=-1) for scores in result.scores]
+    written = [int(number) for number in result.sequences[0][-len(steps) :]]
+    if first is not None:
+        assert written[0] == first
+        steps, written = steps[1:], written[1:]
+    log_probabilities = [float(step[number]) for step, number in zip(steps, written, strict=True)]
+    tokens = name([number for number in written if number != end])
+    return Written(tokens, sum(log_probabilities) / len(log_probabilities))
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
