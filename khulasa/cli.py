@@ -1,4 +1,4 @@
-"""`khulasa up | translate | summarize | status | train`.
+"""`khulasa up | translate | summarize | status | train | model`.
 
 Exit status: 0 done, 1 the server refused or failed, 2 wrong use or unreadable file; of several files, the highest.
 """
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from khulasa import model_commands
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
 from khulasa.glossary import rows
@@ -25,6 +26,7 @@ from khulasa.up import CannotStart, Services
 
 app = typer.Typer(help="Arabic articles in, checked English translations and summaries out.", no_args_is_help=True)
 app.command()(train)
+app.add_typer(model_commands.app, name="model")
 console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)
 

@@ -70,13 +70,13 @@ class EncoderDecoder:
             [_source(tokens, manifest) for tokens in batch],
             target_prefix=[manifest.target_prefix] * len(batch) if manifest.target_prefix else None,
             max_input_length=0,  # the default cuts silently at 1024 tokens; the splitter has kept to the model's limit
-            max_decoding_length=manifest.max_target_tokens,
+            max_decoding_length=manifest.max_target_tokens + len(manifest.target_prefix),  # CTranslate2 counts both
             return_scores=True,
             **options,
         )
         prefix = len(manifest.target_prefix)
         return [
-            [_decoded(tokens[prefix:], score, manifest) for tokens, score in zip(r.hypotheses, r.scores, strict=True)]
+            [_decoded(tokens, score, manifest, prefix) for tokens, score in zip(r.hypotheses, r.scores, strict=True)]
             for r in results
         ]
 
@@ -118,6 +118,11 @@ def _source(tokens: list[str], manifest: Manifest) -> list[str]:
     return [*manifest.source_prefix, *tokens, *manifest.source_suffix]
 
 
-def _decoded(tokens: list[str], score: float, manifest: Manifest) -> Decoded:
-    # CTranslate2's default length penalty of 1 has divided the score by the number of tokens already.
-    return Decoded(tokens, min(score, 0.0), truncated=len(tokens) >= manifest.max_target_tokens)
+def _decoded(tokens: list[str], score: float, manifest: Manifest, prefix: int = 0) -> Decoded:
+    """Take the first `prefix` tokens, which were given and not written, out of the answer and its length."""
+    written = tokens[prefix:]
+    truncated = len(written) >= manifest.max_target_tokens
+    # CTranslate2's default length penalty of 1 has divided the score by the number of tokens, of the prefix and the end
+    # token too; the prefix adds nothing to the sum.
+    scored = len(written) + (not truncated)
+    return Decoded(written, min(score, 0.0) * (scored + prefix) / scored, truncated)

@@ -6,11 +6,14 @@ digest, part of every cache key. A folder that does not match its manifest is ne
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import sentencepiece
+
+from services.translator.normalize import SCHEMES
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -63,17 +66,34 @@ class Model:
     @classmethod
     def open(cls, folder: Path) -> "Model":
         """Read and verify `folder`. Raises BadModel with what is wrong and in which file."""
-        path = folder / MANIFEST
-        if not path.is_file():
-            raise BadModel(f"{folder} has no {MANIFEST}: it is no model folder. Set KHULASA_MODEL to one.")
-        data = path.read_bytes()
-        manifest = _read_manifest(data, path)
-        for name, expected in manifest.files.items():
-            _verify(folder, name, expected)
-        for name in ("model.bin", manifest.source_tokenizer, manifest.target_tokenizer):
-            if name not in manifest.files:
-                raise BadModel(f"{path} gives no digest for {name}.")
-        return cls(folder, manifest, hashlib.sha256(data).hexdigest())
+        manifest, digest = read_manifest(folder)
+        for fault in _faults(folder, manifest):
+            raise BadModel(fault)
+        return cls(folder, manifest, digest)
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """Return what `folder` says of itself and the model's digest; its other files are not read. Raises BadModel."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BadModel(f"{folder} has no {MANIFEST}: it is no model folder. Set KHULASA_MODEL to one.")
+    data = path.read_bytes()
+    return _parse(data, path), hashlib.sha256(data).hexdigest()
+
+
+def faults(folder: Path) -> list[str]:
+    """Return everything that is wrong with `folder`, each fault with its file; `Model.open` raises the first."""
+    try:
+        manifest, _ = read_manifest(folder)
+    except BadModel as error:
+        return [str(error)]
+    return list(_faults(folder, manifest))
+
+
+def unlisted(folder: Path) -> list[str]:
+    """Return the names in `folder` that its manifest does not vouch for. Raises BadModel."""
+    manifest, _ = read_manifest(folder)
+    return sorted(path.name for path in folder.iterdir() if path.name not in {MANIFEST, *manifest.files})
 
 
 class Tokenizer:
@@ -111,10 +131,12 @@ def _reserved_pieces(processor: sentencepiece.SentencePieceProcessor) -> frozens
     return frozenset(piece for piece in pieces if len(piece) > 2 and piece[0] == "<" and piece[-1] == ">")
 
 
-def _read_manifest(data: bytes, path: Path) -> Manifest:
+def _parse(data: bytes, path: Path) -> Manifest:
     try:
         values = json.loads(data)
         manifest = Manifest(**values)
+        if not isinstance(manifest.files, dict):
+            raise TypeError("files is no object of names and digests")
     except (ValueError, TypeError) as error:
         names = ", ".join(field.name for field in fields(Manifest))
         raise BadModel(f"{path} is not a manifest of format {FORMAT}: {error}. Its keys are {names}.") from None
@@ -123,13 +145,27 @@ def _read_manifest(data: bytes, path: Path) -> Manifest:
     return manifest
 
 
-def _verify(folder: Path, name: str, expected: str) -> None:
+def _faults(folder: Path, manifest: Manifest) -> Iterator[str]:
+    path = folder / MANIFEST
+    if manifest.normalization not in SCHEMES:
+        known = ", ".join(SCHEMES)
+        yield f"{path} asks for normalization {manifest.normalization!r}; this version has {known}."
+    for name, expected in manifest.files.items():
+        if fault := _fault(folder, name, expected):
+            yield fault
+    for name in ("model.bin", manifest.source_tokenizer, manifest.target_tokenizer):
+        if name not in manifest.files:
+            yield f"{path} gives no digest for {name}."
+
+
+def _fault(folder: Path, name: str, expected: str) -> str | None:
     if Path(name).name != name:
-        raise BadModel(f"{folder / MANIFEST} names {name!r}, which is outside its folder.")
+        return f"{folder / MANIFEST} names {name!r}, which is outside its folder."
     path = folder / name
     if not path.is_file():
-        raise BadModel(f"{path} is missing.")
+        return f"{path} is missing."
     with path.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if actual != expected:
-        raise BadModel(f"{path} has SHA-256 {actual}, its manifest says {expected}. Copy the model again.")
+        return f"{path} has SHA-256 {actual}, its manifest says {expected}. Copy the model again."
+    return None
