@@ -18,6 +18,7 @@ from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.html import HtmlExtractor, HtmlTooHard, NoArticleInHtml
 from gateway.single_flight import SingleFlight
+from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
 from services.harness import deadline
 from services.harness.errors import Reason, Refusal
@@ -30,8 +31,6 @@ GROUPS_AT_ONCE = 4
 
 Event = gateway_pb2.StreamArticleResponse
 Kind = article_pb2.ParagraphKind
-LEFT_OUT = (article_pb2.Flag.REASON_BOILERPLATE_SKIPPED, article_pb2.Flag.REASON_NOT_TRANSLATED)
-NO_DOUBT = (article_pb2.Flag.REASON_NOT_ARABIC, *LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +332,7 @@ class _Run:
             needed = sum(not _is_left_out(paragraph) for paragraph in done)
             whole = self._cached_paragraphs >= needed
             use = article_pb2.Provenance.CACHE_USE_HIT if whole else article_pb2.Provenance.CACHE_USE_PARTIAL
+        sentences = [sentence for paragraph in done for sentence in paragraph.sentences]
         provenance = article_pb2.Provenance(
             model=self._model.name,
             model_digest=self._model.digest,
@@ -341,8 +341,9 @@ class _Run:
             cache_use=use,
             paragraphs=len(done),
             cached_paragraphs=self._cached_paragraphs,
-            sentences=sum(len(paragraph.sentences) for paragraph in done),
-            flagged_sentences=sum(is_doubtful([sentence]) for paragraph in done for sentence in paragraph.sentences),
+            sentences=len(sentences),
+            flagged_sentences=sum(is_doubtful([sentence]) for sentence in sentences),
+            verdict=verdict_on(sentences),
         )
         _set_seconds(provenance.total_time, time.perf_counter() - self._started)
         _set_seconds(provenance.translation_time, self._translation_s)
@@ -397,11 +398,6 @@ def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
         groups[-1].append(index)
         room -= chars
     return groups
-
-
-def is_doubtful(sentences: Sequence[article_pb2.Sentence]) -> bool:
-    """Tell whether a sentence carries a flag that says its translation may be wrong."""
-    return any(flag.reason not in NO_DOUBT for sentence in sentences for flag in sentence.flags)
 
 
 def _placed(

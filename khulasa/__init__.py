@@ -32,6 +32,7 @@ from khulasa.types import (
     SummarySentence,
     TermMatch,
     Translation,
+    Verdict,
 )
 
 __all__ = [
@@ -65,4 +66,5 @@ __all__ = [
     "Translation",
     "Unavailable",
     "UnreadableFile",
+    "Verdict",
 ]

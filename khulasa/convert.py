@@ -148,6 +148,7 @@ def _provenance(provenance: article_pb2.Provenance) -> types.Provenance:
         cached_paragraphs=provenance.cached_paragraphs,
         sentences=provenance.sentences,
         flagged_sentences=provenance.flagged_sentences,
+        verdict=_number(types.Verdict, provenance.verdict),
         total_s=_seconds(provenance.total_time),
         translation_s=_seconds(provenance.translation_time),
         summary_s=_seconds(provenance.summary_time),

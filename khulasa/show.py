@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from khulasa.types import Flag, FlagReason, ParagraphKind, Result, SummarySentence
+from khulasa.types import Flag, FlagReason, ParagraphKind, Result, SummarySentence, Verdict
 
 DOUBT_STYLE = "yellow"
 PASSED_OVER = (FlagReason.NOT_ARABIC, FlagReason.BOILERPLATE_SKIPPED, FlagReason.NOT_TRANSLATED)
@@ -33,6 +33,8 @@ def show_result(result: Result, console: Console) -> None:
     if skipped:
         console.print(f"[dim]{skipped} lines of menus, credits and links were not translated.[/dim]\n")
     show_summary(result.summary, console)
+    if result.provenance.verdict == Verdict.UNRELIABLE:
+        console.print(f"[{DOUBT_STYLE}]More than a third of this is doubtful: have the Arabic read.[/{DOUBT_STYLE}]\n")
     show_doubts(result, console)
     show_missed_terms(result, console)
     show_provenance(result, console)

@@ -56,6 +56,17 @@ class ScoreFeature(IntEnum):
     CREDIT = 12
 
 
+class Verdict(IntEnum):
+    """What the flags come to for a whole article."""
+
+    UNKNOWN = 0
+    NO_DOUBTS = 1
+    DOUBTS = 2
+    """Some sentences are flagged, at most a third."""
+    UNRELIABLE = 3
+    NOTHING_TRANSLATED = 4
+
+
 class CacheUse(IntEnum):
     """What the cache gave for an answer."""
 
@@ -226,6 +237,7 @@ class Provenance:
     cached_paragraphs: int
     sentences: int
     flagged_sentences: int
+    verdict: Verdict
     total_s: float
     translation_s: float
     summary_s: float

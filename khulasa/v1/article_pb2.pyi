@@ -736,6 +736,37 @@ class Provenance(_message.Message):
     CACHE_USE_BYPASSED: Provenance.CacheUse.ValueType  # 4
     """The caller asked not to use it."""
 
+    class _Verdict:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Provenance._Verdict.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        VERDICT_UNSPECIFIED: Provenance._Verdict.ValueType  # 0
+        """Never sent."""
+        VERDICT_NO_DOUBTS: Provenance._Verdict.ValueType  # 1
+        """No translated sentence is flagged. No check failed, which is not a promise that all is right."""
+        VERDICT_DOUBTS: Provenance._Verdict.ValueType  # 2
+        """Some are, at most a third."""
+        VERDICT_UNRELIABLE: Provenance._Verdict.ValueType  # 3
+        """More than a third are: have the article read by somebody who knows Arabic before it is used."""
+        VERDICT_NOTHING_TRANSLATED: Provenance._Verdict.ValueType  # 4
+        """There was nothing to translate."""
+
+    class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+        """What the flags come to for the whole article. Sentences that were passed through or left out do not count."""
+
+    VERDICT_UNSPECIFIED: Provenance.Verdict.ValueType  # 0
+    """Never sent."""
+    VERDICT_NO_DOUBTS: Provenance.Verdict.ValueType  # 1
+    """No translated sentence is flagged. No check failed, which is not a promise that all is right."""
+    VERDICT_DOUBTS: Provenance.Verdict.ValueType  # 2
+    """Some are, at most a third."""
+    VERDICT_UNRELIABLE: Provenance.Verdict.ValueType  # 3
+    """More than a third are: have the article read by somebody who knows Arabic before it is used."""
+    VERDICT_NOTHING_TRANSLATED: Provenance.Verdict.ValueType  # 4
+    """There was nothing to translate."""
+
     MODEL_FIELD_NUMBER: _builtins.int
     MODEL_DIGEST_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
@@ -748,6 +779,7 @@ class Provenance(_message.Message):
     TOTAL_TIME_FIELD_NUMBER: _builtins.int
     TRANSLATION_TIME_FIELD_NUMBER: _builtins.int
     SUMMARY_TIME_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model that translated, e.g. "khulasa-ar-en"."""
     model_digest: _builtins.str
@@ -766,6 +798,8 @@ class Provenance(_message.Message):
     """Sentences in the answer, title included."""
     flagged_sentences: _builtins.int
     """Those of them that carry a flag other than NOT_ARABIC, BOILERPLATE_SKIPPED and NOT_TRANSLATED."""
+    verdict: Global___Provenance.Verdict.ValueType
+    """What the flags come to."""
     @_builtins.property
     def total_time(self) -> _duration_pb2.Duration:
         """Time in the gateway from request to answer."""
@@ -793,10 +827,11 @@ class Provenance(_message.Message):
         total_time: _duration_pb2.Duration | None = ...,
         translation_time: _duration_pb2.Duration | None = ...,
         summary_time: _duration_pb2.Duration | None = ...,
+        verdict: Global___Provenance.Verdict.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["summary_time", b"summary_time", "total_time", b"total_time", "translation_time", b"translation_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_use", b"cache_use", "cached_paragraphs", b"cached_paragraphs", "engine", b"engine", "flagged_sentences", b"flagged_sentences", "model", b"model", "model_digest", b"model_digest", "paragraphs", b"paragraphs", "pipeline", b"pipeline", "sentences", b"sentences", "summary_time", b"summary_time", "total_time", b"total_time", "translation_time", b"translation_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_use", b"cache_use", "cached_paragraphs", b"cached_paragraphs", "engine", b"engine", "flagged_sentences", b"flagged_sentences", "model", b"model", "model_digest", b"model_digest", "paragraphs", b"paragraphs", "pipeline", b"pipeline", "sentences", b"sentences", "summary_time", b"summary_time", "total_time", b"total_time", "translation_time", b"translation_time", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
