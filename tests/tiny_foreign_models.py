@@ -270,7 +270,13 @@ def _save(model: Any, folder: Path) -> None:
 
 
 def _greedy(
-    model: Any, source: list[int], end: int, name: Callable[[list[int]], list[str]], *, first: int | None = None, shortest: int = 0
+    model: Any,
+    source: list[int],
+    end: int,
+    name: Callable[[list[int]], list[str]],
+    *,
+    first: int | None = None,
+    shortest: int = 0,
 ) -> Written:
     """Write by greedy search; `first` is the token that the answer is made to begin with."""
     import torch
