@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sacrebleu
 from sacrebleu.significance import PairedTest
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--outputs", type=Path, help="keep the translations in this folder")
     args = parser.parse_args()
     served = ServedModel(args.model)
-    result: dict[str, object] = {"model": served.model.manifest.name, "digest": served.model.digest, "sets": {}}
+    result: dict[str, Any] = {"model": served.model.manifest.name, "digest": served.model.digest, "sets": {}}
     for name in args.sets:
         arabic, english = read_set(args.dev, name, limit=args.limit)
         answers = served.translate(arabic)
@@ -58,7 +59,7 @@ def main() -> None:
             "others": compare(translations, others, english),
         }
         result["sets"] |= {name: measured}
-        print(name, json.dumps(measured, indent=1), flush=True)
+        show(name, measured)
         if args.outputs:
             args.outputs.mkdir(parents=True, exist_ok=True)
             (args.outputs / f"{name}.en").write_text("\n".join(translations) + "\n")
@@ -69,6 +70,16 @@ def main() -> None:
         result["speed"] = {"beside": args.beside.name, "sentences": len(arabic), "times_faster": times_faster}
         print(result["speed"])
     print(results_file.keep("translation_quality", result))
+
+
+def show(name: str, measured: dict[str, Any]) -> None:
+    """Print the figures of a set: ours, the doubts, and each system with its lead and the chance of that lead."""
+    print(f"{name}: {measured['n']} sentences, BLEU {measured['bleu']}, chrF {measured['chrf']}")
+    print("  doubted", "  ".join(f"{reason} {100 * rate:.1f} %" for reason, rate in measured["flagged"].items()))
+    for system, row in measured["others"].items():
+        if system not in ("signatures", "ours"):
+            cells = (f"{metric} {it['score']} ({it['lead']:+}, p {it['p']})" for metric, it in row.items())
+            print(f"  {system:24}", "  ".join(cells), flush=True)
 
 
 def read_others(folder: Path, name: str, *, limit: int | None) -> dict[str, list[str]]:
