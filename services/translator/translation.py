@@ -16,7 +16,7 @@ from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
 from services.translator.queue import TranslationQueue
 from services.translator.span import Span
-from services.translator.split import Piece, split
+from services.translator.split import split
 
 VERSION = "2"
 """Raised with every change that can change an answer: it is part of the cache keys."""
@@ -32,6 +32,15 @@ class TranslatedSentence:
     translation: str
     log_probability: float
     doubts: Sequence[Doubt]
+
+
+@dataclass(frozen=True, slots=True)
+class UntranslatedSentence:
+    """Where a sentence of a paragraph stands, and what is known against it without a translation."""
+
+    span: Span
+    fragment: bool
+    foreign: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +75,15 @@ class ParagraphTranslator:
         answers = iter(await self._queue.decode([sentence.tokens for sentence in decodable]))
         return await asyncio.to_thread(self._finish_all, prepared, answers)
 
-    def split(self, paragraphs: Sequence[str]) -> list[list[Piece]]:
+    def split(self, paragraphs: Sequence[str]) -> list[list[UntranslatedSentence]]:
         """Return where the sentences of each paragraph stand, without translating."""
-        return [[Piece(s.span, s.fragment) for s in self._prepare(paragraph)] for paragraph in paragraphs]
+        return [
+            [UntranslatedSentence(s.span, s.fragment, self._is_foreign(s)) for s in self._prepare(paragraph)]
+            for paragraph in paragraphs
+        ]
+
+    def _is_foreign(self, sentence: _Sentence) -> bool:
+        return sentence.language not in (self._language, "none")
 
     def _is_decodable(self, sentence: _Sentence) -> bool:
         return sentence.language == self._language
