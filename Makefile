@@ -49,6 +49,7 @@ bench: .venv/ready        ## the measurements of benchmarks/README.md
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.summary_first
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -3,9 +3,9 @@
     python -m benchmarks.fit_ranking
 
 For each fold weights are fitted on the other four, so that every document can be reported on with weights that never
-saw it: `summary_quality.py --folds` does. Those to ship are fitted on all. What fitting is worth is the difference to
-the present weights on the documents left out. The gain is the mean of ROUGE-1 and ROUGE-2 over both languages, at 75
-words and at 3 sentences.
+saw it: `summary_quality.py --folds` does. Those shipped are what most folds agree on. What fitting is worth is the
+difference to the present weights on the documents left out. The gain is the mean of ROUGE-1 and ROUGE-2 over both
+languages, at 75 words and at 3 sentences.
 """
 
 import argparse

@@ -25,6 +25,7 @@ class Draft:
     span: article_pb2.Span
     paragraph: int
     fragment: bool
+    foreign: bool
     translated: bool = False
     translation: str = ""
     log_probability: float = 0.0
@@ -57,7 +58,7 @@ class Draft:
         return summarizer_pb2.SummarizeSentence(
             text=self.source,
             paragraph_index=self.paragraph,
-            doubtful=bool(self.flags),
+            doubtful=self.fragment or self.foreign or bool(self.flags),
             shown_text=self.translation,
             context_only=not self.translation.strip() if self.translated else only_translated,
         )
@@ -66,7 +67,13 @@ class Draft:
 def drafts(paragraphs: Sequence[tuple[int, str, translator_pb2.SplitParagraph]]) -> list[Draft]:
     """Return the sentences of split paragraphs, each given with its number and text."""
     return [
-        Draft(text[span.start : span.end], span, paragraph, fragment=number in split.fragments)
+        Draft(
+            text[span.start : span.end],
+            span,
+            paragraph,
+            fragment=number in split.fragments,
+            foreign=number in split.foreign,
+        )
         for paragraph, text, split in paragraphs
         for number, span in enumerate(split.sentences)
     ]

@@ -157,6 +157,7 @@ class SplitParagraph(_message.Message):
 
     SENTENCES_FIELD_NUMBER: _builtins.int
     FRAGMENTS_FIELD_NUMBER: _builtins.int
+    FOREIGN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def sentences(self) -> _containers.RepeatedCompositeFieldContainer[_article_pb2.Span]:
         """In order, not overlapping, relative to the paragraph."""
@@ -165,15 +166,20 @@ class SplitParagraph(_message.Message):
     def fragments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Which of them, counted from 0, are pieces of a longer sentence: they would be flagged FRAGMENT."""
 
+    @_builtins.property
+    def foreign(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which of them are not in Arabic: they would be passed through and flagged NOT_ARABIC."""
+
     def __init__(
         self,
         *,
         sentences: _abc.Iterable[_article_pb2.Span] | None = ...,
         fragments: _abc.Iterable[_builtins.int] | None = ...,
+        foreign: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fragments", b"fragments", "sentences", b"sentences"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["foreign", b"foreign", "fragments", b"fragments", "sentences", b"sentences"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

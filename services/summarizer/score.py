@@ -38,7 +38,10 @@ class Feature(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What each measure counts, where centrality counts 1. Fitted by `benchmarks/fit_ranking.py`."""
+    """What each measure counts, where centrality counts 1.
+
+    Fitted by `benchmarks/fit_ranking.py`: the values that most of its folds agree on.
+    """
 
     backward: float = 0.0
     """What a word that was there before counts, where one that comes again counts 1; PacSum has it negative."""
@@ -56,8 +59,8 @@ class Weights:
 
 WEIGHTS = Weights()
 TITLE = 0.5
-"""Weight of the share of the title's words that the sentence has. Set by hand: ROUGE was a little better without it,
-but a caller who sends a headline asks for its topic."""
+"""Weight of the share of the title's words that the sentence has. By hand: ROUGE was a little better without, but a
+caller who sends a headline asks for its topic."""
 LONG_WORDS = 60
 """A longer sentence loses too: often a list, or a splitting that failed."""
 LEFT: Mapping[Feature, float] = {

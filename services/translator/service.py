@@ -83,10 +83,11 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
         return translator_pb2.SplitParagraphsResponse(
             paragraphs=[
                 translator_pb2.SplitParagraph(
-                    sentences=[article_pb2.Span(start=piece.span.start, end=piece.span.end) for piece in pieces],
-                    fragments=[number for number, piece in enumerate(pieces) if piece.fragment],
+                    sentences=[article_pb2.Span(start=s.span.start, end=s.span.end) for s in sentences],
+                    fragments=[number for number, sentence in enumerate(sentences) if sentence.fragment],
+                    foreign=[number for number, sentence in enumerate(sentences) if sentence.foreign],
                 )
-                for pieces in paragraphs
+                for sentences in paragraphs
             ]
         )
 

@@ -28,7 +28,7 @@ from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
 from services.translator.queue import TranslationQueue
 from services.translator.span import Span
-from services.translator.split import Piece, split
+from services.translator.split import split
 
 SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
 VERSION = "3"
@@ -60,6 +60,15 @@ class TranslatedSentence:
     plain_translation: str = ""
     """Without the glossary, where it differs."""
     term_matches: Sequence[TermMatch] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UntranslatedSentence:
+    """Where a sentence of a paragraph stands, and what is known against it without a translation."""
+
+    span: Span
+    fragment: bool
+    foreign: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +112,15 @@ class ParagraphTranslator:
         finished = _finish(prepared, iter(judgements), self._is_decodable)
         return await self._bring_in_terms(prepared, finished) if wanted else finished
 
-    def split(self, paragraphs: Sequence[str]) -> list[list[Piece]]:
+    def split(self, paragraphs: Sequence[str]) -> list[list[UntranslatedSentence]]:
         """Return where the sentences of each paragraph stand, without translating."""
-        return [[Piece(s.span, s.fragment) for s in self._prepare(paragraph)] for paragraph in paragraphs]
+        return [
+            [UntranslatedSentence(s.span, s.fragment, self._is_foreign(s)) for s in self._prepare(paragraph)]
+            for paragraph in paragraphs
+        ]
+
+    def _is_foreign(self, sentence: _Sentence) -> bool:
+        return sentence.language not in (self._language, "none")
 
     def _is_decodable(self, sentence: _Sentence) -> bool:
         return sentence.language.code == self._language

@@ -159,6 +159,18 @@ async def test_an_article_of_other_languages_only_has_a_marked_summary(client: A
     assert all(FlagReason.NOT_ARABIC in {flag.reason for flag in chosen.flags} for chosen in result.summary)
 
 
+async def test_what_is_not_arabic_is_passed_over_without_a_try(client: AsyncClient, stack: Stack, flood: str) -> None:
+    """Twenty lines of English above the story cost nothing and leave the summary sound."""
+    stack.engine.say = without_a_flag
+    english = "\n".join(
+        f"The river rose by {n} metres and the council closed the schools of the city." for n in range(20)
+    )
+    result = await client.process(Article(text=f"{english}\n{flood}"), FIRST)
+    assert len(result.summary) == 3
+    assert not any(chosen.flags for chosen in result.summary)
+    assert stack.engine.sentences <= 4
+
+
 async def test_a_page_of_html_is_summarized_first_too(client: AsyncClient, stack: Stack) -> None:
     """The headline of the page and three sentences are translated."""
     result = await client.process(Article(html=(ARTICLES / "satellite.html").read_text()), FIRST)

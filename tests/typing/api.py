@@ -1,6 +1,6 @@
 """The client as a user types it: checked by mypy, never run."""
 
-from khulasa import Article, AsyncClient, Client, FlagReason, KhulasaError, Options, Result, SummaryBudget
+from khulasa import Article, AsyncClient, Client, FlagReason, KhulasaError, Options, Result, ScoreFeature, SummaryBudget
 
 
 async def asynchronous() -> str:
@@ -14,6 +14,9 @@ async def asynchronous() -> str:
         async for name, answer in client.process_many([("1", Article(text="نص"))]):
             if isinstance(answer, KhulasaError):
                 print(name, answer.reason, answer.retry_after_s)
+        gist = await client.process(Article(text="نص"), Options(summary_first=True))
+        for chosen in gist.summary:
+            print(chosen.text, [(part.feature is ScoreFeature.POSITION, part.points) for part in chosen.score_parts])
         return result.translation.headline
 
 
