@@ -120,7 +120,7 @@ class ParagraphTranslator:
         ]
 
     def _is_foreign(self, sentence: _Sentence) -> bool:
-        return sentence.language not in (self._language, "none")
+        return sentence.language.code not in (self._language, "none")
 
     def _is_decodable(self, sentence: _Sentence) -> bool:
         return sentence.language.code == self._language
