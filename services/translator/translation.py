@@ -133,8 +133,12 @@ class ParagraphTranslator:
         sentences = []
         pieces = split(normalized.text, max_tokens=self._max_source_tokens, count_tokens=self._tokenizer.count)
         texts = [piece.span.of(normalized.text) for piece in pieces]
-        for piece, text, language in zip(pieces, texts, identify_all(texts), strict=True):
-            span = _trimmed(normalized.source_span(piece.span), paragraph)
+        end = 0
+        for number, (piece, text, language) in enumerate(zip(pieces, texts, identify_all(texts), strict=True), 1):
+            # What normalization dropped at a boundary, such as a line of tatweel, goes with the sentence that follows;
+            # at the end with the last one. Only white space may lie between sentences.
+            end, start = len(paragraph) if number == len(pieces) else normalized.source_span(piece.span).end, end
+            span = _trimmed(Span(start, end), paragraph)
             tokens = self._tokenizer.encode(text) if language.code == self._language else []
             sentence = _Sentence(span, span.of(paragraph), text, piece.fragment, language, tokens)
             if wanted and (matches := wanted.find(text)):
