@@ -348,11 +348,20 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     """Pieces that the vocabulary does not have would all be read as unknown."""
     write_marian_tokenizer(tmp_path / "source")
     _without_weights(tmp_path / "source")
-    other = train_tokenizer(tmp_path / "other", size=300, kind="char", hard_vocab_limit=False)
-    numbers = {"</s>": 0, "<unk>": 1, "<pad>": 2}
+    other = train_tokenizer(tmp_path / "other", kind="bpe", size=600)
+    (tmp_path / "source" / "source.spm").write_bytes(other.read_bytes())
+    with pytest.raises(CannotConvert, match=r"pieces of source\.spm: they do not match"):
+        detect(tmp_path / "source")
+
+
+def test_a_vocabulary_with_gaps_is_refused(tmp_path: Path) -> None:
+    """Every later token would stand for another row of the model."""
+    write_marian_tokenizer(tmp_path / "source")
+    _without_weights(tmp_path / "source")
+    numbers = json.loads((tmp_path / "source" / "vocab.json").read_text())
+    numbers["<pad>"] += 1
     (tmp_path / "source" / "vocab.json").write_text(json.dumps(numbers))
-    assert other.is_file()
-    with pytest.raises(CannotConvert, match="do not match"):
+    with pytest.raises(CannotConvert, match="without gaps"):
         detect(tmp_path / "source")
 
 
