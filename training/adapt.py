@@ -94,15 +94,23 @@ def adapt(
     model, vocabulary = restore(init)
     tokenizer = init / original.manifest.source_tokenizer
 
-    def batches(texts: list[tuple[str, str]]) -> Batches:
+    def batches(texts: list[tuple[str, str]]) -> tuple[Batches, int]:
         encoded = encode_pairs(texts, tokenizer, vocabulary)
-        fitting = [pair for pair in encoded if len(pair[0]) <= original.manifest.max_source_tokens]
+        limit = original.manifest.max_source_tokens
+        fitting = [pair for pair in encoded if len(pair[0]) <= limit]
         rows, row_tokens, seed = (SETTINGS[key] for key in ("rows", "row_tokens", "seed"))
-        return Batches.for_model(model, vocabulary, fitting, rows=rows, row_tokens=row_tokens, seed=seed)
+        try:
+            made = Batches.for_model(model, vocabulary, fitting, rows=rows, row_tokens=row_tokens, seed=seed)
+        except ValueError:
+            raise CannotAdapt(
+                f"No pair of {pairs_file} is short enough: {limit} tokens of Arabic and {row_tokens} in all are the "
+                "most. Give a sentence a line."
+            ) from None
+        return made, len(texts) - len(fitting) + made.dropped
 
-    train, held_out = batches(pairs.train), batches(pairs.held_out)
+    (train, too_long), (held_out, _) = batches(pairs.train), batches(pairs.held_out)
     config = SETTINGS | {"learning_rate": learning_rate, "threads": threads, "steps": train.steps(epochs)}
-    tell(_opening(pairs, config["steps"]))
+    tell(_opening(pairs, too_long, config["steps"]))
     if compiled:
         compile_layers()
 
@@ -128,9 +136,9 @@ def adapt(
     write_folder(
         model, vocabulary, tokenizer, unfinished, name=name, max_source_tokens=original.manifest.max_source_tokens
     )
-    _describe(unfinished, original, name, pairs_file, pairs)
+    _describe(unfinished, original, name, pairs_file, pairs, len(pairs.train) - too_long)
     after = _measure(unfinished, model, pairs, held_out)
-    report = Report(name, out, len(pairs.train), len(pairs.held_out), before, after)
+    report = Report(name, out, len(pairs.train) - too_long, len(pairs.held_out), before, after)
     (folder / "report.json").write_text(json.dumps(asdict(report) | {"folder": str(out)}, indent=1) + "\n")
     unfinished.rename(out)
     run.checkpoint.unlink()
@@ -172,7 +180,7 @@ def _measure(folder: Path, model: Model, pairs: UserPairs, batches: Batches) -> 
     return Quality(chrf=scores["chrf"], bleu=scores["bleu"], loss=round(mean_loss(model, batches), 3))
 
 
-def _describe(folder: Path, original: ModelFolder, name: str, pairs_file: Path, pairs: UserPairs) -> None:
+def _describe(folder: Path, original: ModelFolder, name: str, pairs_file: Path, pairs: UserPairs, trained: int) -> None:
     """Make manifest, notice and card those of the original, with what has changed."""
     source = f"{pairs_file.name}: of the user, sha256 {pairs.digest}"
     manifest = asdict(original.manifest) | {
@@ -188,18 +196,17 @@ def _describe(folder: Path, original: ModelFolder, name: str, pairs_file: Path, 
             shutil.copy(original.folder / file, folder / file)
     (folder / "README.md").write_text(
         f"# {name}\n\n"
-        f"`{original.manifest.name}` (digest {original.digest}), changed by training on {len(pairs.train)} pairs of "
+        f"`{original.manifest.name}` (digest {original.digest}), changed by training on {trained} pairs of "
         f"{pairs_file.name} with `khulasa train`. Licence of the original: {original.manifest.licence}.\n"
     )
     write_manifest(folder, manifest)
 
 
-def _opening(pairs: UserPairs, steps: int) -> str:
-    dropped = ", ".join(f"{number} {reason}" for reason, number in sorted(pairs.dropped.items()))
-    return (
-        f"{len(pairs.train)} pairs to train on in {steps} steps, {len(pairs.held_out)} held out to compare before and "
-        f"after" + (f"; not used: {dropped}" if dropped else "")
-    )
+def _opening(pairs: UserPairs, too_long: int, steps: int) -> str:
+    reasons = pairs.dropped | ({"too long": too_long} if too_long else {})
+    dropped = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+    line = f"{len(pairs.train) - too_long} pairs to train on in {steps} steps, {len(pairs.held_out)} held out"
+    return f"{line} to compare before and after" + (f"; not used: {dropped}" if dropped else "")
 
 
 def _progress(fields: Fields, steps: int) -> str:

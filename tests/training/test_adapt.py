@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from services.translator.normalize import SCHEMES
 from tests.conftest import ROOT
 from tests.training.conftest import Pieces, made_pairs
 from tests.training.tiny import KINDS, tiny_model
+from training.adapt import CannotAdapt, adapt
 from training.export import write_folder, write_manifest
 from training.served import ServedModel
 from training.user_pairs import (
@@ -152,6 +154,29 @@ def test_pairs_are_normalized_as_the_model_wants_it(scheme: str, tmp_path: Path)
     pairs = [(f"كِتَابٌ {number}", f"book {number}") for number in range(150)]
     found = read_user_pairs(write_pairs(tmp_path / "mine.tsv", pairs), SCHEMES[scheme], seed=1)
     assert any("كِتَابٌ" in arabic for arabic, _ in found.train) == (scheme == "diacritics-1")
+
+
+def begin(pairs: Path, init: Path, out: Path) -> list[str]:
+    """Return what a run tells that is stopped before its first step."""
+    told: list[str] = []
+    options = {"epochs": 1, "learning_rate": 0.01, "threads": 1, "compiled": False}
+    assert adapt(pairs, init, out, **options, tell=told.append, stopping=lambda: True) is None
+    return told
+
+
+def test_pairs_that_are_too_long_are_counted(pieces: Pieces, tmp_path: Path) -> None:
+    """What fits into no row is left out and said; a file of nothing else is refused."""
+    init = shipped("encoder-decoder", pieces, tmp_path / "shipped")
+    made = made_pairs(2000)
+    long = [tuple(" ".join(pair[side] for pair in made[start : start + 24]) for side in (0, 1)) for start in range(120)]
+    mixed = write_pairs(tmp_path / "mixed.tsv", made[200:1200] + long[:40])
+    told = begin(mixed, init, tmp_path / "mixed")
+    held_out = 52
+    left, dropped = (int(number) for number in re.findall(r"(\d+) (?:pairs to train|too long)", told[0]))
+    assert left + dropped == 1040 - held_out
+    assert 30 <= dropped <= 40
+    with pytest.raises(CannotAdapt, match="Give a sentence a line"):
+        begin(write_pairs(tmp_path / "long.tsv", long), init, tmp_path / "long")
 
 
 def existing_out(pairs: Path, init: Path, out: Path) -> None:
