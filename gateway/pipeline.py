@@ -7,7 +7,7 @@ It yields the events of `StreamArticle`; one answer for one article is those eve
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
@@ -143,6 +143,7 @@ class _Run:
             done.append(placed)
             yield Event(paragraph=placed)
 
+        await translated.aclose()  # keeps the paragraphs now; left to the collector, an equal article might come before
         yield Event(summary=await self._summarize(done, english_title))
         heads = [head] if title_parts else []
         yield Event(finished=gateway_pb2.ArticleFinished(provenance=self._provenance([*heads, *done])))
@@ -188,7 +189,7 @@ class _Run:
     def _is_translated(self, kind: paragraphs.Kind) -> bool:
         return kind != paragraphs.Kind.BOILERPLATE or self._options.translate_boilerplate
 
-    async def _translate(self, texts: Sequence[str]) -> AsyncIterator[translator_pb2.TranslatedParagraph]:
+    async def _translate(self, texts: Sequence[str]) -> AsyncGenerator[translator_pb2.TranslatedParagraph, None]:
         """Yield the translation of each text, in order, as soon as it is there."""
         keys = [cache_key.paragraph_key(text, self._model, self._options.glossary.terms) for text in texts]
         known: list[translator_pb2.TranslatedParagraph | None] = [None] * len(texts)
@@ -223,7 +224,7 @@ class _Run:
 
     async def _translate_chosen(
         self, title: str, text: str, cut: Sequence[paragraphs.Paragraph]
-    ) -> AsyncIterator[translator_pb2.TranslatedParagraph]:
+    ) -> AsyncGenerator[translator_pb2.TranslatedParagraph, None]:
         """Yield what `_translate` does, with translations only of headlines and of what the summary needs."""
         needed = [(number, p) for number, p in enumerate(cut) if self._is_translated(p.kind)]
         heads = [number for number, p in needed if p.kind == paragraphs.Kind.TITLE]
