@@ -66,17 +66,18 @@ class EncoderDecoder:
 
     def _search(self, batch: Sequence[list[str]], **options: int) -> list[list[Decoded]]:
         manifest = self._manifest
+        limit = _target_limit(batch, manifest)
         results = self._translator.translate_batch(
             [_source(tokens, manifest) for tokens in batch],
             target_prefix=[manifest.target_prefix] * len(batch) if manifest.target_prefix else None,
             max_input_length=0,  # the default cuts silently at 1024 tokens; the splitter has kept to the model's limit
-            max_decoding_length=manifest.max_target_tokens + len(manifest.target_prefix),  # CTranslate2 counts both
+            max_decoding_length=limit + len(manifest.target_prefix),  # CTranslate2 counts both
             return_scores=True,
             **options,
         )
         prefix = len(manifest.target_prefix)
         return [
-            [_decoded(tokens, score, manifest, prefix) for tokens, score in zip(r.hypotheses, r.scores, strict=True)]
+            [_decoded(tokens, score, limit, prefix) for tokens, score in zip(r.hypotheses, r.scores, strict=True)]
             for r in results
         ]
 
@@ -100,16 +101,17 @@ class DecoderOnly:
 
     def _search(self, batch: Sequence[list[str]], **options: int) -> list[list[Decoded]]:
         manifest = self._manifest
+        limit = _target_limit(batch, manifest)
         results = self._generator.generate_batch(
             [_source(tokens, manifest) for tokens in batch],
-            max_length=manifest.max_target_tokens,
+            max_length=limit,
             include_prompt_in_result=False,
             end_token=manifest.end_token,
             return_scores=True,
             **options,
         )
         return [
-            [_decoded(tokens, score, manifest) for tokens, score in zip(r.sequences, r.scores, strict=True)]
+            [_decoded(tokens, score, limit) for tokens, score in zip(r.sequences, r.scores, strict=True)]
             for r in results
         ]
 
@@ -118,10 +120,18 @@ def _source(tokens: list[str], manifest: Manifest) -> list[str]:
     return [*manifest.source_prefix, *tokens, *manifest.source_suffix]
 
 
-def _decoded(tokens: list[str], score: float, manifest: Manifest, prefix: int = 0) -> Decoded:
+def _target_limit(batch: Sequence[list[str]], manifest: Manifest) -> int:
+    """Return how many tokens an answer of the batch may have: whoever writes more is in a loop, and all wait for it.
+
+    Of 3,968 development sentences none has a human translation of more than 1.84 times its tokens.
+    """
+    return min(manifest.max_target_tokens, 2 * max(map(len, batch)) + 20)
+
+
+def _decoded(tokens: list[str], score: float, limit: int, prefix: int = 0) -> Decoded:
     """Take the first `prefix` tokens, which were given and not written, out of the answer and its length."""
     written = tokens[prefix:]
-    truncated = len(written) >= manifest.max_target_tokens
+    truncated = len(written) >= limit
     # CTranslate2's default length penalty of 1 has divided the score by the number of tokens, of the prefix and the end
     # token too; the prefix adds nothing to the sum.
     scored = len(written) + (not truncated)
