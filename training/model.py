@@ -7,7 +7,7 @@ output in one softmax with one set of projections, so that every weight can come
 `export.py` checks that CTranslate2 computes the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -219,3 +219,13 @@ def from_teacher(
         following = max(encoder_layers) + 1
         model.encoder_norm.weight.data.copy_(state[f"model.layers.{following}.input_layernorm.weight"])
     return model
+
+
+def drop_layers(state: Mapping[str, Tensor], had: Sequence[int], kept: Sequence[int]) -> dict[str, Tensor]:
+    """Return the state of a model whose decoder keeps only some of its layers; `had` and `kept` name the teacher's."""
+    places = [had.index(layer) for layer in kept]
+    names = {f"decoder.{place}.": f"decoder.{number}." for number, place in enumerate(places)}
+    thinner = {name: tensor for name, tensor in state.items() if not name.startswith("decoder.")}
+    for old, new in names.items():
+        thinner |= {new + name.removeprefix(old): tensor for name, tensor in state.items() if name.startswith(old)}
+    return thinner

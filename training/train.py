@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from training.evaluate import corpus_scores, read_set
 from training.export import write_folder
-from training.model import Layer, Model, from_teacher
+from training.model import Layer, Model, drop_layers, from_teacher
 from training.served import ServedModel
 
 PAD, EOS, BOS = 0, 1, 2
@@ -352,27 +352,36 @@ def compile_layers() -> None:
 
 
 def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path) -> None:
+    """Train in the stages of the config: each starts from the one before and has fewer decoder layers."""
     vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
     rows = json.loads((prepared / "teacher_rows.json").read_text())
-    model = from_teacher(config["encoder_layers"], config["decoder_layers"], torch.load(teacher, mmap=True), rows)
     pairs = read_pairs(prepared, vocabulary)
-    batches = Batches.for_model(
-        model, vocabulary, pairs, rows=config["rows"], row_tokens=config["row_tokens"], seed=config["seed"]
-    )
-    print(f"{len(pairs)} weighted pairs, {batches.dropped} longer than a row", flush=True)
     arabic, english = read_set(dev, "flores_dev", limit=100)
+    before: tuple[Model, Sequence[int]] | None = None
+    for number, stage in enumerate(config.get("stages", [{}]), 1):
+        settings = config | stage
+        layers = settings["decoder_layers"]
+        model = from_teacher(config["encoder_layers"], layers, torch.load(teacher, mmap=True), rows)
+        if before is not None:
+            model.load_state_dict(drop_layers(before[0].state_dict(), before[1], layers))
+        batches = Batches.for_model(
+            model, vocabulary, pairs, rows=config["rows"], row_tokens=config["row_tokens"], seed=config["seed"]
+        )
+        print(f"{len(layers)} decoder layers; {len(pairs)} weighted pairs, {batches.dropped} too long", flush=True)
 
-    def probe() -> Fields:
-        """Translate a few sentences with the int8 export, since that is what will be shipped."""
-        folder = out / "probe"
-        limit = config["max_source_tokens"]
-        write_folder(model, vocabulary, prepared / "tokenizer.model", folder, max_source_tokens=limit)
-        translations = [answer.translation for answer in ServedModel(folder).translate(arabic)]
-        scores = corpus_scores(translations, english)
-        return {"bleu": scores["bleu"], "chrf": scores["chrf"], "sample": translations[0]}
+        def probe(model: Model = model, folder: Path = out / "probe") -> Fields:
+            """Translate a few sentences with the int8 export, since that is what will be shipped."""
+            limit = config["max_source_tokens"]
+            write_folder(model, vocabulary, prepared / "tokenizer.model", folder, max_source_tokens=limit)
+            translations = [answer.translation for answer in ServedModel(folder).translate(arabic)]
+            scores = corpus_scores(translations, english)
+            return {"bleu": scores["bleu"], "chrf": scores["chrf"], "sample": translations[0]}
 
-    with stop_requests() as asked:
-        Run(model, batches, config, out, probe=probe).train(asked.is_set)
+        folder = out / f"stage-{number}" if "stages" in config else out
+        with stop_requests() as asked:
+            if not Run(model, batches, settings, folder, probe=probe).train(asked.is_set):
+                return
+        before = (model, layers)
 
 
 if __name__ == "__main__":

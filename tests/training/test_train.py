@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: make .ven
 
 from services.translator.model import Model as ModelFolder
 from tests.training.conftest import Pieces, made_pairs
-from tests.training.tiny import KINDS, tiny_batches, tiny_model
+from tests.training.tiny import KINDS, SIZES, tiny_batches, tiny_model
 from training import train
 from training.export import load_model
-from training.model import Model, Shape
+from training.model import Model, Shape, drop_layers
 from training.train import Fields, Run, encode_pairs, mean_loss
 
 CONFIG = {
@@ -113,3 +113,16 @@ def test_the_recipe_runs_from_teacher_to_folder(encoder_layers: list[int], piece
     change = trained.decoder[0].mlp.up_proj.weight - renamed["model.layers.1.mlp.up_proj.weight"]
     assert 0 < change.abs().max() < 0.1
     assert ModelFolder.open(out / "probe").manifest.kind == trained.shape.kind
+
+
+def test_a_thinner_model_keeps_the_weights_of_the_layers_that_stay() -> None:
+    """Layers are found by the teacher's numbers and close ranks; all else is untouched; an unknown layer is refused."""
+    deep = Model(Shape(30, (10_000.0,), (10_000.0, 1_000_000.0, 10_000.0), SIZES))
+    thin = Model(Shape(30, (10_000.0,), (10_000.0, 10_000.0), SIZES))
+    thin.load_state_dict(drop_layers(deep.state_dict(), had=[0, 5, 16], kept=[0, 16]))
+    for name, weight in deep.decoder[2].state_dict().items():
+        assert torch.equal(weight, thin.decoder[1].state_dict()[name]), name
+    assert torch.equal(deep.embed_tokens.weight, thin.embed_tokens.weight)
+    assert torch.equal(deep.encoder[0].mlp.up_proj.weight, thin.encoder[0].mlp.up_proj.weight)
+    with pytest.raises(ValueError, match="not in"):
+        drop_layers(deep.state_dict(), had=[0, 5, 16], kept=[0, 4])
