@@ -74,5 +74,5 @@ def _show(report: Any) -> None:
     for name in ("chrf", "bleu", "loss"):
         console.print(f"  {name:26}{getattr(before, name):>8g}{getattr(after, name):>8g}", markup=False)
     if after.chrf < before.chrf:
-        console.print("The new model is worse on them: stay with the old one, or try fewer epochs or a smaller rate.")
+        console.print("chrF fell on them: stay with the old model, or try more pairs, fewer epochs or a smaller rate.")
     console.print(f"{report.name} is in {report.folder}. Serve it with KHULASA_MODEL={report.folder}", markup=False)
