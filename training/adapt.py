@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from services.translator import confidence
 from services.translator.model import BadModel
 from services.translator.model import Model as ModelFolder
 from services.translator.normalize import SCHEMES
@@ -192,7 +193,8 @@ def _describe(folder: Path, original: ModelFolder, name: str, pairs_file: Path, 
     }
     for file in original.manifest.files:
         # Besides the notice of the original, whatever else the translator finds in a model's folder.
-        if file == "NOTICE" or not (folder / file).exists():
+        # Not the calibration: it was fitted on answers of the original.
+        if file == "NOTICE" or (file != confidence.FILE and not (folder / file).exists()):
             shutil.copy(original.folder / file, folder / file)
     (folder / "README.md").write_text(
         f"# {name}\n\n"
