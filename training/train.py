@@ -364,8 +364,9 @@ def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path) -> N
         model = from_teacher(config["encoder_layers"], layers, torch.load(teacher, mmap=True), rows)
         if before is not None:
             model.load_state_dict(drop_layers(before[0].state_dict(), before[1], layers))
+        # A stage that began with the pairs of the one before would flatter itself.
         batches = Batches.for_model(
-            model, vocabulary, pairs, rows=config["rows"], row_tokens=config["row_tokens"], seed=config["seed"]
+            model, vocabulary, pairs, rows=config["rows"], row_tokens=config["row_tokens"], seed=config["seed"] + number
         )
         print(f"{len(layers)} decoder layers; {len(pairs)} weighted pairs, {batches.dropped} too long", flush=True)
 
