@@ -26,6 +26,7 @@ class FlagReason(IntEnum):
     MARK_LOST = 14
     UNRELATED = 15
     NOT_TRANSLATED = 16
+    PART_LOST = 17
 
 
 class ParagraphKind(IntEnum):

@@ -81,7 +81,7 @@ def show(tables: dict[str, dict[str, Any]]) -> None:
     for name, table in tables.items():
         print(f"\n{name}")
         for kind, row in table["flagged"].items():
-            print(f"  {kind:28} {row['n']:5}  flagged {row['flagged']:6.1%}")
+            print(f"  {kind:28} {row['n']:5}  flagged {row['flagged']:6.1%}  by text {row['flagged_by_text']:6.1%}")
         for reason, row in table["per_flag"].items():
             print(f"  {reason:28} {row['given']:5}  precision {row['precision']:.2f}  recall {row['recall']:.3f}")
         print(f"  confidence and chrF correlate {table['confidence']['correlation_with_chrf']}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.doubts.faults import FAULTS
 from benchmarks.doubts.labelled import HUMAN, OWN, Labelled
+from services.translator.check import Reason
 from services.translator.confidence import GOOD_CHRF
 from services.translator.engine import Decoded
 from services.translator.judge import Judge, Judgement
@@ -25,12 +26,26 @@ def judge_all(judge: Judge, examples: Sequence[Labelled]) -> list[Judged]:
 
 
 def flagged_shares(judged: Sequence[Judged]) -> dict[str, dict[str, float | int]]:
-    """Return for each kind, good and bad, how many there are and the share that is flagged."""
+    """Return for each kind, good and bad, how many there are and the share that is flagged: by any check, and by those
+    that read the text.
+
+    The latter is what counts for English that the model did not write. A weak model finds every human translation
+    improbable, so that a probability scored by force tells its own writing from others', not good from bad.
+    """
     table: dict[str, dict[str, float | int]] = {}
     for kind, good in [(HUMAN, True), (OWN, True), (OWN, False), *((fault.__name__, False) for fault in FAULTS)]:
-        flagged = [bool(it.judgement.doubts) for it in judged if it.example.kind == kind and it.example.good is good]
-        share = round(float(np.mean(flagged)), 3) if flagged else 0.0
-        table[f"{'good' if good else 'bad'}: {kind}"] = {"n": len(flagged), "flagged": share}
+        reasons = [
+            {doubt.reason for doubt in it.judgement.doubts}
+            for it in judged
+            if it.example.kind == kind and it.example.good is good
+        ]
+        any_check = [bool(each) for each in reasons]
+        by_text = [bool(each - {Reason.LOW_PROBABILITY}) for each in reasons]
+        table[f"{'good' if good else 'bad'}: {kind}"] = {
+            "n": len(reasons),
+            "flagged": round(float(np.mean(any_check)), 3) if reasons else 0.0,
+            "flagged_by_text": round(float(np.mean(by_text)), 3) if reasons else 0.0,
+        }
     return table
 
 

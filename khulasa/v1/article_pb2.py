@@ -25,51 +25,51 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18khulasa/v1/article.proto\x12\nkhulasa.v1\x1a\x1egoogle/protobuf/duration.proto\"C\n\x07\x41rticle\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0e\n\x04html\x18\x03 \x01(\tH\x00\x42\t\n\x07\x63ontent\"\"\n\x04Span\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"\xe4\x03\n\x04\x46lag\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.khulasa.v1.Flag.Reason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"\xa2\x03\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16REASON_LOW_PROBABILITY\x10\x01\x12\x15\n\x11REASON_REPETITION\x10\x02\x12\x17\n\x13REASON_LENGTH_RATIO\x10\x03\x12\x16\n\x12REASON_ARABIC_LEFT\x10\x04\x12\x18\n\x14REASON_SOURCE_COPIED\x10\x05\x12\x1a\n\x16REASON_NUMBER_MISMATCH\x10\x06\x12\x14\n\x10REASON_LINK_LOST\x10\x07\x12\x15\n\x11REASON_LATIN_LOST\x10\x08\x12\x14\n\x10REASON_TRUNCATED\x10\t\x12\x10\n\x0cREASON_EMPTY\x10\n\x12\x15\n\x11REASON_NOT_ARABIC\x10\x0b\x12\x13\n\x0fREASON_FRAGMENT\x10\x0c\x12\x1e\n\x1aREASON_BOILERPLATE_SKIPPED\x10\r\x12\x14\n\x10REASON_MARK_LOST\x10\x0e\x12\x14\n\x10REASON_UNRELATED\x10\x0f\x12\x19\n\x15REASON_NOT_TRANSLATED\x10\x10\".\n\x0cGlossaryTerm\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\xc8\x01\n\tTermMatch\x12\x1e\n\x04span\x18\x01 \x01(\x0b\x32\x10.khulasa.v1.Span\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12.\n\x07outcome\x18\x04 \x01(\x0e\x32\x1d.khulasa.v1.TermMatch.Outcome\"K\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_APPLIED\x10\x01\x12\x12\n\x0eOUTCOME_MISSED\x10\x02\"\x88\x02\n\x08Sentence\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0btranslation\x18\x03 \x01(\t\x12\x1e\n\x04span\x18\x04 \x01(\x0b\x32\x10.khulasa.v1.Span\x12\x17\n\x0flog_probability\x18\x05 \x01(\x01\x12\x1f\n\x05\x66lags\x18\x06 \x03(\x0b\x32\x10.khulasa.v1.Flag\x12\x17\n\nconfidence\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x11plain_translation\x18\x08 \x01(\t\x12+\n\x0cterm_matches\x18\t \x03(\x0b\x32\x15.khulasa.v1.TermMatchB\r\n\x0b_confidence\"\x8c\x01\n\tParagraph\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.khulasa.v1.ParagraphKind\x12\x1e\n\x04span\x18\x03 \x01(\x0b\x32\x10.khulasa.v1.Span\x12\'\n\tsentences\x18\x04 \x03(\x0b\x32\x14.khulasa.v1.Sentence\"H\n\rExtractedText\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1a\n\x12\x64ropped_characters\x18\x03 \x01(\x05\"e\n\rSummaryBudget\x12\x13\n\tsentences\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05words\x18\x02 \x01(\x05H\x00\x12\x14\n\ncharacters\x18\x03 \x01(\x05H\x00\x12\x0f\n\x05ratio\x18\x04 \x01(\x01H\x00\x42\x07\n\x05limit\"\xef\x01\n\x0fSummarySentence\x12\x16\n\x0esentence_index\x18\x01 \x01(\x05\x12\x17\n\x0fparagraph_index\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x1e\n\x04span\x18\x05 \x01(\x0b\x32\x10.khulasa.v1.Span\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x11\n\trationale\x18\x07 \x01(\t\x12\x1f\n\x05\x66lags\x18\x08 \x03(\x0b\x32\x10.khulasa.v1.Flag\x12*\n\x0bscore_parts\x18\t \x03(\x0b\x32\x15.khulasa.v1.ScorePart\"\xf3\x02\n\tScorePart\x12.\n\x07\x66\x65\x61ture\x18\x01 \x01(\x0e\x32\x1d.khulasa.v1.ScorePart.Feature\x12\x0e\n\x06points\x18\x02 \x01(\x01\"\xa5\x02\n\x07\x46\x65\x61ture\x12\x17\n\x13\x46\x45\x41TURE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46\x45\x41TURE_POSITION\x10\x01\x12\x16\n\x12\x46\x45\x41TURE_CENTRALITY\x10\x02\x12\x11\n\rFEATURE_TITLE\x10\x03\x12\x11\n\rFEATURE_NAMES\x10\x04\x12\x13\n\x0f\x46\x45\x41TURE_NUMBERS\x10\x05\x12\x12\n\x0e\x46\x45\x41TURE_LENGTH\x10\x06\x12\x14\n\x10\x46\x45\x41TURE_QUESTION\x10\x07\x12\x14\n\x10\x46\x45\x41TURE_DANGLING\x10\x08\x12\x15\n\x11\x46\x45\x41TURE_QUOTATION\x10\t\x12\x16\n\x12\x46\x45\x41TURE_UNFINISHED\x10\n\x12\x15\n\x11\x46\x45\x41TURE_OFF_TOPIC\x10\x0b\x12\x12\n\x0e\x46\x45\x41TURE_CREDIT\x10\x0c\"9\n\x07Summary\x12.\n\tsentences\x18\x01 \x03(\x0b\x32\x1b.khulasa.v1.SummarySentence\"\x8c\x01\n\x0bTranslation\x12$\n\x05title\x18\x01 \x01(\x0b\x32\x15.khulasa.v1.Paragraph\x12)\n\nparagraphs\x18\x02 \x03(\x0b\x32\x15.khulasa.v1.Paragraph\x12,\n\textracted\x18\x03 \x01(\x0b\x32\x19.khulasa.v1.ExtractedText\"\xaf\x05\n\nProvenance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08pipeline\x18\x04 \x01(\t\x12\x32\n\tcache_use\x18\x05 \x01(\x0e\x32\x1f.khulasa.v1.Provenance.CacheUse\x12\x12\n\nparagraphs\x18\x06 \x01(\x05\x12\x19\n\x11\x63\x61\x63hed_paragraphs\x18\x07 \x01(\x05\x12\x11\n\tsentences\x18\x08 \x01(\x05\x12\x19\n\x11\x66lagged_sentences\x18\t \x01(\x05\x12-\n\ntotal_time\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10translation_time\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0csummary_time\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07verdict\x18\r \x01(\x0e\x32\x1e.khulasa.v1.Provenance.Verdict\"{\n\x08\x43\x61\x63heUse\x12\x19\n\x15\x43\x41\x43HE_USE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41\x43HE_USE_MISS\x10\x01\x12\x15\n\x11\x43\x41\x43HE_USE_PARTIAL\x10\x02\x12\x11\n\rCACHE_USE_HIT\x10\x03\x12\x16\n\x12\x43\x41\x43HE_USE_BYPASSED\x10\x04\"\x85\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_NO_DOUBTS\x10\x01\x12\x12\n\x0eVERDICT_DOUBTS\x10\x02\x12\x16\n\x12VERDICT_UNRELIABLE\x10\x03\x12\x1e\n\x1aVERDICT_NOTHING_TRANSLATED\x10\x04*\x9e\x01\n\rParagraphKind\x12\x1e\n\x1aPARAGRAPH_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13PARAGRAPH_KIND_BODY\x10\x01\x12\x18\n\x14PARAGRAPH_KIND_TITLE\x10\x02\x12\x1a\n\x16PARAGRAPH_KIND_HEADING\x10\x03\x12\x1e\n\x1aPARAGRAPH_KIND_BOILERPLATE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18khulasa/v1/article.proto\x12\nkhulasa.v1\x1a\x1egoogle/protobuf/duration.proto\"C\n\x07\x41rticle\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0e\n\x04html\x18\x03 \x01(\tH\x00\x42\t\n\x07\x63ontent\"\"\n\x04Span\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"\xfa\x03\n\x04\x46lag\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.khulasa.v1.Flag.Reason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"\xb8\x03\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16REASON_LOW_PROBABILITY\x10\x01\x12\x15\n\x11REASON_REPETITION\x10\x02\x12\x17\n\x13REASON_LENGTH_RATIO\x10\x03\x12\x16\n\x12REASON_ARABIC_LEFT\x10\x04\x12\x18\n\x14REASON_SOURCE_COPIED\x10\x05\x12\x1a\n\x16REASON_NUMBER_MISMATCH\x10\x06\x12\x14\n\x10REASON_LINK_LOST\x10\x07\x12\x15\n\x11REASON_LATIN_LOST\x10\x08\x12\x14\n\x10REASON_TRUNCATED\x10\t\x12\x10\n\x0cREASON_EMPTY\x10\n\x12\x15\n\x11REASON_NOT_ARABIC\x10\x0b\x12\x13\n\x0fREASON_FRAGMENT\x10\x0c\x12\x1e\n\x1aREASON_BOILERPLATE_SKIPPED\x10\r\x12\x14\n\x10REASON_MARK_LOST\x10\x0e\x12\x14\n\x10REASON_UNRELATED\x10\x0f\x12\x19\n\x15REASON_NOT_TRANSLATED\x10\x10\x12\x14\n\x10REASON_PART_LOST\x10\x11\".\n\x0cGlossaryTerm\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\xc8\x01\n\tTermMatch\x12\x1e\n\x04span\x18\x01 \x01(\x0b\x32\x10.khulasa.v1.Span\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12.\n\x07outcome\x18\x04 \x01(\x0e\x32\x1d.khulasa.v1.TermMatch.Outcome\"K\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_APPLIED\x10\x01\x12\x12\n\x0eOUTCOME_MISSED\x10\x02\"\x88\x02\n\x08Sentence\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0btranslation\x18\x03 \x01(\t\x12\x1e\n\x04span\x18\x04 \x01(\x0b\x32\x10.khulasa.v1.Span\x12\x17\n\x0flog_probability\x18\x05 \x01(\x01\x12\x1f\n\x05\x66lags\x18\x06 \x03(\x0b\x32\x10.khulasa.v1.Flag\x12\x17\n\nconfidence\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x11plain_translation\x18\x08 \x01(\t\x12+\n\x0cterm_matches\x18\t \x03(\x0b\x32\x15.khulasa.v1.TermMatchB\r\n\x0b_confidence\"\x8c\x01\n\tParagraph\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.khulasa.v1.ParagraphKind\x12\x1e\n\x04span\x18\x03 \x01(\x0b\x32\x10.khulasa.v1.Span\x12\'\n\tsentences\x18\x04 \x03(\x0b\x32\x14.khulasa.v1.Sentence\"H\n\rExtractedText\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1a\n\x12\x64ropped_characters\x18\x03 \x01(\x05\"e\n\rSummaryBudget\x12\x13\n\tsentences\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05words\x18\x02 \x01(\x05H\x00\x12\x14\n\ncharacters\x18\x03 \x01(\x05H\x00\x12\x0f\n\x05ratio\x18\x04 \x01(\x01H\x00\x42\x07\n\x05limit\"\xef\x01\n\x0fSummarySentence\x12\x16\n\x0esentence_index\x18\x01 \x01(\x05\x12\x17\n\x0fparagraph_index\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x1e\n\x04span\x18\x05 \x01(\x0b\x32\x10.khulasa.v1.Span\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x11\n\trationale\x18\x07 \x01(\t\x12\x1f\n\x05\x66lags\x18\x08 \x03(\x0b\x32\x10.khulasa.v1.Flag\x12*\n\x0bscore_parts\x18\t \x03(\x0b\x32\x15.khulasa.v1.ScorePart\"\xf3\x02\n\tScorePart\x12.\n\x07\x66\x65\x61ture\x18\x01 \x01(\x0e\x32\x1d.khulasa.v1.ScorePart.Feature\x12\x0e\n\x06points\x18\x02 \x01(\x01\"\xa5\x02\n\x07\x46\x65\x61ture\x12\x17\n\x13\x46\x45\x41TURE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46\x45\x41TURE_POSITION\x10\x01\x12\x16\n\x12\x46\x45\x41TURE_CENTRALITY\x10\x02\x12\x11\n\rFEATURE_TITLE\x10\x03\x12\x11\n\rFEATURE_NAMES\x10\x04\x12\x13\n\x0f\x46\x45\x41TURE_NUMBERS\x10\x05\x12\x12\n\x0e\x46\x45\x41TURE_LENGTH\x10\x06\x12\x14\n\x10\x46\x45\x41TURE_QUESTION\x10\x07\x12\x14\n\x10\x46\x45\x41TURE_DANGLING\x10\x08\x12\x15\n\x11\x46\x45\x41TURE_QUOTATION\x10\t\x12\x16\n\x12\x46\x45\x41TURE_UNFINISHED\x10\n\x12\x15\n\x11\x46\x45\x41TURE_OFF_TOPIC\x10\x0b\x12\x12\n\x0e\x46\x45\x41TURE_CREDIT\x10\x0c\"9\n\x07Summary\x12.\n\tsentences\x18\x01 \x03(\x0b\x32\x1b.khulasa.v1.SummarySentence\"\x8c\x01\n\x0bTranslation\x12$\n\x05title\x18\x01 \x01(\x0b\x32\x15.khulasa.v1.Paragraph\x12)\n\nparagraphs\x18\x02 \x03(\x0b\x32\x15.khulasa.v1.Paragraph\x12,\n\textracted\x18\x03 \x01(\x0b\x32\x19.khulasa.v1.ExtractedText\"\xaf\x05\n\nProvenance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08pipeline\x18\x04 \x01(\t\x12\x32\n\tcache_use\x18\x05 \x01(\x0e\x32\x1f.khulasa.v1.Provenance.CacheUse\x12\x12\n\nparagraphs\x18\x06 \x01(\x05\x12\x19\n\x11\x63\x61\x63hed_paragraphs\x18\x07 \x01(\x05\x12\x11\n\tsentences\x18\x08 \x01(\x05\x12\x19\n\x11\x66lagged_sentences\x18\t \x01(\x05\x12-\n\ntotal_time\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10translation_time\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0csummary_time\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07verdict\x18\r \x01(\x0e\x32\x1e.khulasa.v1.Provenance.Verdict\"{\n\x08\x43\x61\x63heUse\x12\x19\n\x15\x43\x41\x43HE_USE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41\x43HE_USE_MISS\x10\x01\x12\x15\n\x11\x43\x41\x43HE_USE_PARTIAL\x10\x02\x12\x11\n\rCACHE_USE_HIT\x10\x03\x12\x16\n\x12\x43\x41\x43HE_USE_BYPASSED\x10\x04\"\x85\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_NO_DOUBTS\x10\x01\x12\x12\n\x0eVERDICT_DOUBTS\x10\x02\x12\x16\n\x12VERDICT_UNRELIABLE\x10\x03\x12\x1e\n\x1aVERDICT_NOTHING_TRANSLATED\x10\x04*\x9e\x01\n\rParagraphKind\x12\x1e\n\x1aPARAGRAPH_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13PARAGRAPH_KIND_BODY\x10\x01\x12\x18\n\x14PARAGRAPH_KIND_TITLE\x10\x02\x12\x1a\n\x16PARAGRAPH_KIND_HEADING\x10\x03\x12\x1e\n\x1aPARAGRAPH_KIND_BOILERPLATE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'khulasa.v1.article_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PARAGRAPHKIND']._serialized_start=3011
-  _globals['_PARAGRAPHKIND']._serialized_end=3169
+  _globals['_PARAGRAPHKIND']._serialized_start=3033
+  _globals['_PARAGRAPHKIND']._serialized_end=3191
   _globals['_ARTICLE']._serialized_start=72
   _globals['_ARTICLE']._serialized_end=139
   _globals['_SPAN']._serialized_start=141
   _globals['_SPAN']._serialized_end=175
   _globals['_FLAG']._serialized_start=178
-  _globals['_FLAG']._serialized_end=662
+  _globals['_FLAG']._serialized_end=684
   _globals['_FLAG_REASON']._serialized_start=244
-  _globals['_FLAG_REASON']._serialized_end=662
-  _globals['_GLOSSARYTERM']._serialized_start=664
-  _globals['_GLOSSARYTERM']._serialized_end=710
-  _globals['_TERMMATCH']._serialized_start=713
-  _globals['_TERMMATCH']._serialized_end=913
-  _globals['_TERMMATCH_OUTCOME']._serialized_start=838
-  _globals['_TERMMATCH_OUTCOME']._serialized_end=913
-  _globals['_SENTENCE']._serialized_start=916
-  _globals['_SENTENCE']._serialized_end=1180
-  _globals['_PARAGRAPH']._serialized_start=1183
-  _globals['_PARAGRAPH']._serialized_end=1323
-  _globals['_EXTRACTEDTEXT']._serialized_start=1325
-  _globals['_EXTRACTEDTEXT']._serialized_end=1397
-  _globals['_SUMMARYBUDGET']._serialized_start=1399
-  _globals['_SUMMARYBUDGET']._serialized_end=1500
-  _globals['_SUMMARYSENTENCE']._serialized_start=1503
-  _globals['_SUMMARYSENTENCE']._serialized_end=1742
-  _globals['_SCOREPART']._serialized_start=1745
-  _globals['_SCOREPART']._serialized_end=2116
-  _globals['_SCOREPART_FEATURE']._serialized_start=1823
-  _globals['_SCOREPART_FEATURE']._serialized_end=2116
-  _globals['_SUMMARY']._serialized_start=2118
-  _globals['_SUMMARY']._serialized_end=2175
-  _globals['_TRANSLATION']._serialized_start=2178
-  _globals['_TRANSLATION']._serialized_end=2318
-  _globals['_PROVENANCE']._serialized_start=2321
-  _globals['_PROVENANCE']._serialized_end=3008
-  _globals['_PROVENANCE_CACHEUSE']._serialized_start=2749
-  _globals['_PROVENANCE_CACHEUSE']._serialized_end=2872
-  _globals['_PROVENANCE_VERDICT']._serialized_start=2875
-  _globals['_PROVENANCE_VERDICT']._serialized_end=3008
+  _globals['_FLAG_REASON']._serialized_end=684
+  _globals['_GLOSSARYTERM']._serialized_start=686
+  _globals['_GLOSSARYTERM']._serialized_end=732
+  _globals['_TERMMATCH']._serialized_start=735
+  _globals['_TERMMATCH']._serialized_end=935
+  _globals['_TERMMATCH_OUTCOME']._serialized_start=860
+  _globals['_TERMMATCH_OUTCOME']._serialized_end=935
+  _globals['_SENTENCE']._serialized_start=938
+  _globals['_SENTENCE']._serialized_end=1202
+  _globals['_PARAGRAPH']._serialized_start=1205
+  _globals['_PARAGRAPH']._serialized_end=1345
+  _globals['_EXTRACTEDTEXT']._serialized_start=1347
+  _globals['_EXTRACTEDTEXT']._serialized_end=1419
+  _globals['_SUMMARYBUDGET']._serialized_start=1421
+  _globals['_SUMMARYBUDGET']._serialized_end=1522
+  _globals['_SUMMARYSENTENCE']._serialized_start=1525
+  _globals['_SUMMARYSENTENCE']._serialized_end=1764
+  _globals['_SCOREPART']._serialized_start=1767
+  _globals['_SCOREPART']._serialized_end=2138
+  _globals['_SCOREPART_FEATURE']._serialized_start=1845
+  _globals['_SCOREPART_FEATURE']._serialized_end=2138
+  _globals['_SUMMARY']._serialized_start=2140
+  _globals['_SUMMARY']._serialized_end=2197
+  _globals['_TRANSLATION']._serialized_start=2200
+  _globals['_TRANSLATION']._serialized_end=2340
+  _globals['_PROVENANCE']._serialized_start=2343
+  _globals['_PROVENANCE']._serialized_end=3030
+  _globals['_PROVENANCE_CACHEUSE']._serialized_start=2771
+  _globals['_PROVENANCE_CACHEUSE']._serialized_end=2894
+  _globals['_PROVENANCE_VERDICT']._serialized_start=2897
+  _globals['_PROVENANCE_VERDICT']._serialized_end=3030
 # @@protoc_insertion_point(module_scope)

@@ -164,6 +164,8 @@ class Flag(_message.Message):
         """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
         REASON_NOT_TRANSLATED: Flag._Reason.ValueType  # 16
         """Left in Arabic because the summary did not need it: `translation` is empty. See `ArticleOptions.summary_first`."""
+        REASON_PART_LOST: Flag._Reason.ValueType  # 17
+        """The English is short and much of the Arabic has no counterpart in it: a clause or more may be missing."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
         """What is wrong. A client that meets a number it does not know treats it as a reason for doubt."""
@@ -202,6 +204,8 @@ class Flag(_message.Message):
     """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
     REASON_NOT_TRANSLATED: Flag.Reason.ValueType  # 16
     """Left in Arabic because the summary did not need it: `translation` is empty. See `ArticleOptions.summary_first`."""
+    REASON_PART_LOST: Flag.Reason.ValueType  # 17
+    """The English is short and much of the Arabic has no counterpart in it: a clause or more may be missing."""
 
     REASON_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int

@@ -26,6 +26,7 @@ WORTH_A_SECOND_TRY = frozenset(
         Reason.EMPTY,
         Reason.MARK_LOST,
         Reason.UNRELATED,
+        Reason.PART_LOST,
     }
 )
 
@@ -85,6 +86,7 @@ class Judge:
                 source_truncated=False,
                 target_truncated=decoded.truncated,
                 english_explained=evidence.english_explained,
+                arabic_carried=evidence.arabic_carried,
                 confidence=confidence,
                 doubtful_below=calibration.doubtful_below if calibration else 0.0,
             )

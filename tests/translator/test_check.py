@@ -149,3 +149,22 @@ def test_human_translations_are_hardly_flagged(name: str) -> None:
     arabic, english = ((folder / f"{name}.{language}").read_text().splitlines() for language in ("ar", "en"))
     flagged = [bool(reasons(*pair)) for pair in zip(arabic, english, strict=True)]
     assert sum(flagged) * 100 <= len(flagged)
+
+
+def test_a_short_translation_that_leaves_words_out_has_lost_a_part() -> None:
+    """Both must hold: a terse translation that carries every word is sound, and so is a long one with rare words."""
+    arabic = "قال الوزير إن المدرسة أغلقت أبوابها بعد الفيضان الذي ضرب المدينة أمس"
+
+    def has_lost(translation: str, arabic_carried: float) -> bool:
+        return Reason.PART_LOST in reasons(arabic, translation, arabic_carried=arabic_carried)
+
+    assert has_lost("The minister said that", -5.9)
+    assert not has_lost("The minister said that", -2.0)
+    assert not has_lost("The minister said that the school closed its doors after the flood that hit the city.", -5.9)
+
+
+def test_english_about_something_else_is_unrelated() -> None:
+    """A long sentence whose words stand for none of the source is flagged; a short one proves nothing."""
+    assert Reason.UNRELATED in reasons("قال الوزير", "The river rose", english_explained=-6.2, source_tokens=20)
+    assert Reason.UNRELATED not in reasons("قال الوزير", "The river rose", english_explained=-6.2, source_tokens=4)
+    assert Reason.UNRELATED not in reasons("قال الوزير", "The minister said", english_explained=-3.0, source_tokens=20)
