@@ -47,8 +47,11 @@ class Judgement:
 
     @property
     def merit(self) -> tuple[int, float]:
-        """Orders the answers to one sentence: fewer doubts first, then the surer one."""
-        return -len(self.doubts), self.log_probability if self.confidence is None else self.confidence
+        """Orders the answers to one sentence: fewer doubts first, then the surer one.
+
+        Without a calibration nothing else counts: of bare log-probabilities the best is often that of a stump.
+        """
+        return -len(self.doubts), self.confidence or 0.0
 
 
 class Judge:
