@@ -36,7 +36,7 @@ async def main(settings: TranslatorSettings) -> None:
             window=settings.window_sentences,
         )
         queues.append(queue)
-        translator = ParagraphTranslator(model, queue)
+        translator = ParagraphTranslator(model, queue, second_tries=settings.second_tries)
         [[sentence]] = await translator.translate([WARM_UP_SENTENCE])
         if not sentence.translation:
             raise RuntimeError(f"the model in {settings.model} translates its warm-up sentence to nothing")

@@ -10,7 +10,7 @@ from khulasa.v1 import article_pb2, translator_pb2, translator_pb2_grpc
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields
 from services.harness.terms import Term
-from services.translator import engine, translation
+from services.translator import engine
 from services.translator.model import Model
 from services.translator.translation import ParagraphTranslator, TermMatch, TranslatedSentence
 
@@ -35,7 +35,7 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
             name=manifest.name,
             digest=model.digest,
             engine=engine.VERSION,
-            pipeline=translation.VERSION,
+            pipeline=translator.version,
             source_language=manifest.source_language,
             target_language=manifest.target_language,
             licence=manifest.licence,

@@ -24,3 +24,6 @@ class TranslatorSettings(ServerSettings):
     """Sentences that may wait; about three minutes of work on two cores. More would outlast the callers' deadlines."""
     window_sentences: int = Field(256, ge=1)
     """Of one call, the sentences in the queue at once: several batches for every core."""
+    second_tries: bool = True
+    """Decode doubtful sentences again. Each costs about five times a first try, so that with a weak model, which is
+    doubted often, most of the work is second tries: turn them off where speed counts more."""

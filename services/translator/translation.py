@@ -90,13 +90,19 @@ class _Sentence:
 class ParagraphTranslator:
     """Translates paragraphs with one model."""
 
-    def __init__(self, model: Model, queue: TranslationQueue) -> None:
+    def __init__(self, model: Model, queue: TranslationQueue, *, second_tries: bool = True) -> None:
         self._scheme = SCHEMES[model.manifest.normalization]
         self._max_source_tokens = model.manifest.max_source_tokens
         self._language = model.manifest.source_language
         self._tokenizer = Tokenizer(model)
         self._judge = Judge(model, self._tokenizer, calibration=Calibration.open(model.folder))
         self._queue = queue
+        self._second_tries = second_tries
+
+    @property
+    def version(self) -> str:
+        """What of the way through here can change an answer; part of the cache keys."""
+        return VERSION if self._second_tries else f"{VERSION}-once"
 
     async def translate(self, paragraphs: Sequence[str], terms: Sequence[Term] = ()) -> list[list[TranslatedSentence]]:
         """Return the sentences of each paragraph; all are decoded together.
@@ -108,7 +114,8 @@ class ParagraphTranslator:
         decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
         answers = await self._queue.decode([sentence.tokens for sentence in decodable])
         judgements = await asyncio.to_thread(self._judge_all, decodable, answers)
-        await self._try_again(decodable, judgements)
+        if self._second_tries:
+            await self._try_again(decodable, judgements)
         finished = _finish(prepared, iter(judgements), self._is_decodable)
         return await self._bring_in_terms(prepared, finished) if wanted else finished
 

@@ -73,3 +73,14 @@ async def test_a_full_queue_keeps_the_first_answer(
     _, bad = await translate(model_folder, queue)
     assert bad.translation == LOOP
     assert [doubt.reason for doubt in bad.doubts] == [Reason.REPETITION]
+
+
+async def test_second_tries_can_be_turned_off(
+    model_folder: Path, engine: ScriptedEngine, queue: TranslationQueue
+) -> None:
+    """Then the doubtful sentence stays flagged, nothing is decoded twice, and the cache tells the answers apart."""
+    once = ParagraphTranslator(Model.open(model_folder), queue, second_tries=False)
+    ((bad,),) = await once.translate([BAD])
+    assert engine.second_tries == 0
+    assert [doubt.reason for doubt in bad.doubts] == [Reason.REPETITION]
+    assert once.version != ParagraphTranslator(Model.open(model_folder), queue).version
