@@ -159,6 +159,10 @@ def numbers(sentence: Checkable, thresholds: Thresholds) -> Iterator[Doubt]:
         for n, readings in _numbers(_LIST_MARKER.sub("", _NAMED_BY_NUMBER.sub(" ", sentence.translation))).items()
         if n not in ("0", "1", "2") and readings.isdisjoint(known) and not _could_be_spelled(sentence.source)
     ]
+    # "12 million" for 12 thousand, whatever else is right and wherever else the source has number words.
+    in_words = {_plain(match[1]) for match in _SCALED_IN_WORDS.finditer(sentence.translation)} & source.keys()
+    scaled = _numbers(sentence.translation, scaled=True)
+    added += [n for n in in_words & scaled.keys() if n not in scaled[n] and scaled[n].isdisjoint(known)]
     if lost:
         yield Doubt(Reason.NUMBER_MISMATCH, f"{', '.join(sorted(lost))} is missing")
     elif added:
@@ -284,6 +288,7 @@ _MONTH = re.compile(
     r"|nov(?:ember)?|dec(?:ember)?)\b",
     re.IGNORECASE,
 )
+_SCALED_IN_WORDS = re.compile(rf"(\d+(?:[.,]\d+)*)[ -](?:{'|'.join(_SCALES)})\b", re.IGNORECASE)
 _NEXT_WORD = re.compile(r"[ -]?([^\W\d_]+)")
 _DECIMAL = re.compile(r"\d+(?:\.\d+)?")
 

@@ -31,7 +31,7 @@ from services.translator.span import Span
 from services.translator.split import split
 
 SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
-VERSION = "3"
+VERSION = "4"
 """Raised with every change that can change an answer: it is part of the cache keys."""
 
 

@@ -168,3 +168,12 @@ def test_english_about_something_else_is_unrelated() -> None:
     assert Reason.UNRELATED in reasons("قال الوزير", "The river rose", english_explained=-6.2, source_tokens=20)
     assert Reason.UNRELATED not in reasons("قال الوزير", "The river rose", english_explained=-6.2, source_tokens=4)
     assert Reason.UNRELATED not in reasons("قال الوزير", "The minister said", english_explained=-3.0, source_tokens=20)
+
+
+def test_a_thousand_that_became_a_million_is_seen_beside_the_right_number() -> None:
+    """The right number elsewhere in the sentence does not excuse the wrong one."""
+    arabic = "أجبرت الفيضانات نحو 12 ألف شخص على مغادرة منازلهم"
+    wrong = "The floods forced 12,000 people, one of the 12 million people, to leave their homes."
+    assert Reason.NUMBER_MISMATCH in reasons(arabic, wrong)
+    assert Reason.NUMBER_MISMATCH not in reasons(arabic, "The floods forced 12,000 people to leave their homes.")
+    assert Reason.NUMBER_MISMATCH not in reasons(arabic, "The floods forced 12 thousand people to leave their homes.")
