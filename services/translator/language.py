@@ -58,6 +58,7 @@ _COMMON_WORDS = {
     "ckb": frozenset({"لە", "بە", "کە", "بۆ", "ئەم", "ئەو", "لەسەر"}),
     "ps": frozenset({"چې", "کې", "په", "څخه", "هغه", "خپل", "شوی", "شوي", "دغه"}),
 }
+_ADDRESS = re.compile(r"https?://\S+|www\.\S+|\S+@\S+|[@#]\w+", re.ASCII)
 _WORD = re.compile(r"[^\W\d_]+")
 _ARABIC_SCRIPT = re.compile(r"[\u0620-\u064a\u066e-\u06d3\u06d5\u06ee\u06ef\u06fa-\u06fc\u0750-\u077f\u08a0-\u08c7]")
 # What Arabic writes and its neighbours hardly do: ة, ى, hamza on alef, the article, and its commonest words. With ی for
@@ -89,7 +90,8 @@ def language_of(text: str) -> str:
 
 
 def identify(text: str) -> Language:
-    """Return the language of `text`, which has been normalized."""
+    """Return the language of `text`, which has been normalized. Addresses in it are in no language."""
+    text = _ADDRESS.sub(" ", text)
     words = _WORD.findall(text)
     letters = sum(map(len, words))
     if not letters:

@@ -120,3 +120,16 @@ def test_real_arabic_is_hardly_ever_taken_for_another_language() -> None:
     codes = [language.code for paragraph in texts for language in identify_all(paragraph)]
     assert len(codes) > 8000
     assert sum(code not in ("ar", "none") for code in codes) * 1000 <= len(codes)
+
+
+@pytest.mark.parametrize(
+    "text", ["12 ألف https://example.org/a/long/address", "راسلونا على desk@example.org", "تابعوا @ExampleNews"]
+)
+def test_an_address_does_not_outweigh_the_arabic_around_it(text: str) -> None:
+    """Addresses are in Latin letters in every language."""
+    assert language_of(text) == "ar"
+
+
+def test_an_address_alone_is_in_no_language() -> None:
+    """There is nothing to translate in it and nothing to mark."""
+    assert language_of("https://example.org/a") == "none"
