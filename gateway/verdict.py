@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from khulasa.v1 import article_pb2
 
-Verdict = article_pb2.Provenance.Verdict
 LEFT_OUT = (article_pb2.Flag.REASON_BOILERPLATE_SKIPPED, article_pb2.Flag.REASON_NOT_TRANSLATED)
 NO_DOUBT = (article_pb2.Flag.REASON_NOT_ARABIC, *LEFT_OUT)
 UNRELIABLE_SHARE = 1 / 3
@@ -19,7 +18,7 @@ def is_doubtful(sentences: Sequence[article_pb2.Sentence]) -> bool:
 def verdict_on(sentences: Sequence[article_pb2.Sentence]) -> "article_pb2.Provenance.Verdict.ValueType":
     """Return the verdict on the sentences of an article."""
     translated = [s for s in sentences if all(flag.reason not in NO_DOUBT for flag in s.flags)]
-    doubtful = sum(is_doubtful([sentence]) for sentence in translated)
+    doubtful = sum(bool(sentence.flags) for sentence in translated)
     if not translated:
         return article_pb2.Provenance.VERDICT_NOTHING_TRANSLATED
     if not doubtful:

@@ -5,7 +5,6 @@ revision of the specification, the variables (name, shape, type, bytes), then th
 little-endian and unsigned. What was rounded to int8 comes back rounded; a short training heals that.
 """
 
-import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +14,12 @@ import torch
 from ctranslate2.specs.model_spec import CURRENT_BINARY_VERSION
 from torch import Tensor, nn
 
+from services.translator.model import BadModel, read_vocabulary
 from training.export import engine_spec
 from training.model import Layer, Model, Norm, Shape, Sizes
 
 _TYPES = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4"}
 """The numbers that CTranslate2 gives to the types which `export.py` writes; it has two more, float16 and bfloat16."""
-_VOCABULARIES = ("shared_vocabulary.json", "vocabulary.json")
-"""Of an encoder-decoder, whose two sides have the same tokens, and of a decoder-only model."""
 
 
 class CannotRestore(Exception):
@@ -32,7 +30,10 @@ def restore(folder: Path) -> tuple[Model, list[str]]:
     """Return the model and its tokens in the order of their ids. Raises CannotRestore."""
     path = folder / "model.bin"
     variables = read_variables(path)
-    vocabulary = _read_vocabulary(folder)
+    try:
+        vocabulary = read_vocabulary(folder)
+    except BadModel as error:
+        raise CannotRestore(f"{error} {_ONLY_OURS}") from None
     try:
         model = Model(_shape(variables))
         _restore_side(model.decoder, model.norm, variables, "decoder")
@@ -97,13 +98,6 @@ def _parse(data: memoryview) -> dict[str, np.ndarray]:
         alias = string()
         variables[alias] = variables[string()]
     return variables
-
-
-def _read_vocabulary(folder: Path) -> list[str]:
-    for name in _VOCABULARIES:
-        if (folder / name).is_file():
-            return json.loads((folder / name).read_text())
-    raise CannotRestore(f"{folder} has none of {', '.join(_VOCABULARIES)}. {_ONLY_OURS}")
 
 
 def _shape(variables: Mapping[str, np.ndarray]) -> Shape:

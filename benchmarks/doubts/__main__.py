@@ -15,18 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import sacrebleu
 
 from benchmarks import results_file
 from benchmarks.doubts import report
 from benchmarks.doubts.fit import as_json, fit
-from benchmarks.doubts.labelled import OWN, Labelled, build
+from benchmarks.doubts.labelled import Labelled, build
 from benchmarks.doubts.score import scorer
 from services.translator import confidence
 from services.translator.engine import Decoded, Engine, load
-from services.translator.judge import Judge, Judgement
+from services.translator.judge import Judge
 from services.translator.model import Model, Tokenizer
-from training.evaluate import read_set
 from training.export import write_manifest
 
 FITTED_ON, REPORTED_ON = ("tico19_dev", "tatoeba_dev"), ("flores_dev", "un_dev")
@@ -43,17 +41,11 @@ def in_batches(decode: Callable[[Sequence[list[str]]], list[Any]], sentences: Se
     return [answers[index] for index in range(len(sentences))]
 
 
-def measure(judge: Judge, engine: Engine, examples: Sequence[Labelled], *, dev: Path) -> dict[str, Any]:
+def measure(judge: Judge, engine: Engine, examples: Sequence[Labelled]) -> dict[str, Any]:
     """Return every table for the examples of one set."""
     judged = report.judge_all(judge, examples)
-    name = examples[0].set
-    references = dict(zip((it.source for it in examples if it.kind == OWN), read_set(dev, name)[1], strict=False))
-
-    def chrf_of(judgement: Judgement, example: Labelled) -> float:
-        return float(sacrebleu.sentence_chrf(judgement.translation, [references[example.source]]).score)
-
     started = time.monotonic()
-    tries = report.second_tries(judge, lambda sentences: in_batches(engine.decode_safer, sentences), judged, chrf_of)
+    tries = report.second_tries(judge, lambda sentences: in_batches(engine.decode_safer, sentences), judged)
     return {
         "flagged": report.flagged_shares(judged),
         "per_flag": report.per_flag(judged),
@@ -107,8 +99,7 @@ def main(folder: Path, dev: Path, *, limit: int, spoilt: int, write: bool) -> No
     print(json.dumps(content, indent=1))
     judge = Judge(model, tokenizer, calibration=calibration)
     tables = {
-        name: measure(judge, engine, [it for it in examples if it.set == name], dev=dev)
-        for name in FITTED_ON + REPORTED_ON
+        name: measure(judge, engine, [it for it in examples if it.set == name]) for name in FITTED_ON + REPORTED_ON
     }
     show(tables)
     kept = results_file.keep(

@@ -38,8 +38,10 @@ class Labelled:
     source: str
     source_tokens: list[str]
     decoded: Decoded
+    reference: str
+    """The human translation."""
     chrf: float
-    """Against the human translation."""
+    """Against it."""
 
 
 def build(
@@ -64,7 +66,7 @@ def build(
         for index, decoded in enumerate(decode(pieces)):
             chrf = sacrebleu.sentence_chrf(tokenizer.decode(decoded.tokens), [english[index]]).score
             good = True if chrf >= GOOD else False if chrf < BAD else None
-            yield Labelled(name, OWN, good, sources[index], pieces[index], decoded, chrf)
+            yield Labelled(name, OWN, good, sources[index], pieces[index], decoded, english[index], chrf)
         chance = random.Random(name)
         made = [(index, HUMAN, english[index]) for index in range(min(spoilt, len(english)))]
         for index, _, text in list(made):
@@ -75,4 +77,5 @@ def build(
         for (index, kind, text), tokens, log_probability in zip(made, answers, scores, strict=True):
             decoded = Decoded(tokens, log_probability, truncated=False)
             chrf = sacrebleu.sentence_chrf(text, [english[index]]).score
-            yield Labelled(name, kind, kind == HUMAN, sources[index], pieces[index], decoded, chrf)
+            good = kind == HUMAN
+            yield Labelled(name, kind, good, sources[index], pieces[index], decoded, english[index], chrf)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import sacrebleu
 
 from benchmarks.doubts.faults import FAULTS
 from benchmarks.doubts.labelled import HUMAN, OWN, Labelled
@@ -85,7 +86,6 @@ def second_tries(
     judge: Judge,
     decode_safer: Callable[[Sequence[list[str]]], list[list[Decoded]]],
     judged: Sequence[Judged],
-    chrf_of: Callable[[Judgement, Labelled], float],
 ) -> dict[str, float | int]:
     """Decode again what is doubtful of the model's own answers; return how many are rescued and what chrF they gain."""
     own = [it for it in judged if it.example.kind == OWN]
@@ -98,7 +98,10 @@ def second_tries(
         )
         for it, answers in zip(doubtful, choices, strict=True)
     ]
-    gains = [chrf_of(new, it.example) - it.example.chrf for new, it in zip(best, doubtful, strict=True)]
+    gains = [
+        sacrebleu.sentence_chrf(new.translation, [it.example.reference]).score - it.example.chrf
+        for new, it in zip(best, doubtful, strict=True)
+    ]
     return {
         "sentences": len(own),
         "doubtful": len(doubtful),

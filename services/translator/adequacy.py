@@ -6,7 +6,6 @@ human translations. It comes with the model folder, since it speaks of the model
 a converted model, is not checked this way.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from services.translator.model import read_vocabulary
+
 FILE = "lexicon.npz"
-VOCABULARIES = ("shared_vocabulary.json", "vocabulary.json")
-"""What CTranslate2 calls the pieces of an encoder-decoder and of a decoder-only model."""
 FLOOR = 1e-3
 """The probability of a pair that the lexicon does not list; it lists few below a hundredth."""
 COMMON = 2e-3
@@ -53,8 +52,7 @@ class Lexicon:
         if not (folder / FILE).is_file():
             return None
         with np.load(folder / FILE, allow_pickle=False) as tables:
-            path = next(folder / name for name in VOCABULARIES if (folder / name).is_file())
-            return cls(json.loads(path.read_text()), tables["english"], tables["probability"])
+            return cls(read_vocabulary(folder), tables["english"], tables["probability"])
 
     def adequacy(self, source: Sequence[str], target: Sequence[str]) -> Adequacy:
         """Judge a sentence by its pieces in both languages."""

@@ -3,6 +3,7 @@
 Calls block and release the interpreter lock: the queue makes them in threads of their own, never on the event loop.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,22 +48,33 @@ def load(model: Model, *, workers: int, threads_per_worker: int) -> Engine:
     return DecoderOnly(model, workers=workers, threads_per_worker=threads_per_worker)
 
 
-class EncoderDecoder:
-    """`ctranslate2.Translator`: the shipped kind, OPUS-MT, NLLB."""
+class _Searching(ABC):
+    """What both kinds of model have in common: the two ways of searching for an answer."""
 
-    def __init__(self, model: Model, *, workers: int, threads_per_worker: int) -> None:
-        self._manifest = model.manifest
-        self._translator = ctranslate2.Translator(
-            str(model.folder), inter_threads=workers, intra_threads=threads_per_worker, compute_type="int8"
-        )
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
 
     def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
-        """Translate one batch as it is."""
+        """Decode one batch as it is."""
         return [answers[0] for answers in self._search(batch, beam_size=self._manifest.beam_size)]
 
     def decode_safer(self, batch: Sequence[list[str]]) -> list[list[Decoded]]:
-        """Translate one batch with beams and without loops."""
+        """Decode one batch with beams and without loops."""
         return self._search(batch, **SAFER)
+
+    @abstractmethod
+    def _search(self, batch: Sequence[list[str]], **options: int) -> list[list[Decoded]]:
+        """Return the answers to each sentence, the likeliest first."""
+
+
+class EncoderDecoder(_Searching):
+    """`ctranslate2.Translator`: the shipped kind, OPUS-MT, NLLB."""
+
+    def __init__(self, model: Model, *, workers: int, threads_per_worker: int) -> None:
+        super().__init__(model.manifest)
+        self._translator = ctranslate2.Translator(
+            str(model.folder), inter_threads=workers, intra_threads=threads_per_worker, compute_type="int8"
+        )
 
     def _search(self, batch: Sequence[list[str]], **options: int) -> list[list[Decoded]]:
         manifest = self._manifest
@@ -82,22 +94,14 @@ class EncoderDecoder:
         ]
 
 
-class DecoderOnly:
+class DecoderOnly(_Searching):
     """`ctranslate2.Generator`: Gemma-style models that are prompted with the sentence."""
 
     def __init__(self, model: Model, *, workers: int, threads_per_worker: int) -> None:
-        self._manifest = model.manifest
+        super().__init__(model.manifest)
         self._generator = ctranslate2.Generator(
             str(model.folder), inter_threads=workers, intra_threads=threads_per_worker, compute_type="int8"
         )
-
-    def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
-        """Complete one batch of prompts."""
-        return [answers[0] for answers in self._search(batch, beam_size=self._manifest.beam_size)]
-
-    def decode_safer(self, batch: Sequence[list[str]]) -> list[list[Decoded]]:
-        """Complete one batch of prompts with beams and without loops."""
-        return self._search(batch, **SAFER)
 
     def _search(self, batch: Sequence[list[str]], **options: int) -> list[list[Decoded]]:
         manifest = self._manifest

@@ -64,19 +64,12 @@ class Judge:
 
     def evidence(self, source: str, source_tokens: list[str], decoded: Decoded) -> Evidence:
         """Return what is known of an answer to `source`, the sentence as the model read it."""
-        adequacy = self._lexicon.adequacy(source_tokens, decoded.tokens) if self._lexicon else Adequacy(0.0, 0.0)
-        return Evidence.of(
-            source,
-            self._text(source, decoded),
-            log_probability=decoded.log_probability,
-            english_explained=adequacy.english_explained,
-            arabic_carried=adequacy.arabic_carried,
-        )
+        return self._evidence(source, source_tokens, decoded, self._text(source, decoded))
 
     def judge(self, source: str, source_tokens: list[str], decoded: Decoded) -> Judgement:
         """Judge an answer to `source`, the sentence as the model read it."""
         translation = self._text(source, decoded)
-        evidence = self.evidence(source, source_tokens, decoded)
+        evidence = self._evidence(source, source_tokens, decoded, translation)
         calibration = self._calibration
         confidence = calibration.confidence(evidence) if calibration else None
         doubts = check(
@@ -95,6 +88,16 @@ class Judge:
             )
         )
         return Judgement(translation, decoded.log_probability, confidence, doubts)
+
+    def _evidence(self, source: str, source_tokens: list[str], decoded: Decoded, translation: str) -> Evidence:
+        adequacy = self._lexicon.adequacy(source_tokens, decoded.tokens) if self._lexicon else Adequacy(0.0, 0.0)
+        return Evidence.of(
+            source,
+            translation,
+            log_probability=decoded.log_probability,
+            english_explained=adequacy.english_explained,
+            arabic_carried=adequacy.arabic_carried,
+        )
 
     def _text(self, source: str, decoded: Decoded) -> str:
         return with_list_marker(source, in_english_marks(self._tokenizer.decode(decoded.tokens)))

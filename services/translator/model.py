@@ -17,6 +17,8 @@ from services.translator.normalize import SCHEMES
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+VOCABULARIES = ("shared_vocabulary.json", "vocabulary.json")
+"""Where CTranslate2 keeps the tokens of an encoder-decoder whose sides have the same, and of a decoder-only model."""
 
 
 class BadModel(Exception):
@@ -121,6 +123,15 @@ class Tokenizer:
         """Return the text of the model's answer."""
         text: str = self._target.decode(tokens)
         return text.strip()
+
+
+def read_vocabulary(folder: Path) -> list[str]:
+    """Return the model's tokens in the order of their ids. Raises BadModel if its two sides have different ones."""
+    for name in VOCABULARIES:
+        if (folder / name).is_file():
+            tokens: list[str] = json.loads((folder / name).read_text())
+            return tokens
+    raise BadModel(f"{folder} has none of {', '.join(VOCABULARIES)}.")
 
 
 def _reserved_pieces(processor: sentencepiece.SentencePieceProcessor) -> frozenset[str]:

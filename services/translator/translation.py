@@ -169,6 +169,8 @@ class ParagraphTranslator:
     async def _try_again(self, sentences: Sequence[_Sentence], judgements: list[Judgement]) -> None:
         """Decode what is doubtful once more and put what is better in its place; what is no better stays, flagged."""
         doubtful = [index for index, judgement in enumerate(judgements) if judgement.deserves_second_try]
+        if not doubtful:
+            return
         try:
             choices = await self._queue.decode_safer([sentences[index].tokens for index in doubtful])
         except Refusal as refusal:

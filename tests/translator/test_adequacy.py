@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.translator.adequacy import FILE, VOCABULARIES, Lexicon
+from services.translator.adequacy import FILE, Lexicon
+from services.translator.model import VOCABULARIES
 
 PIECES = ["<pad>", "▁قال", "▁الوزير", "▁المدرسة", "▁said", "▁minister", "▁school", "▁the", "▁river"]
 NUMBER = {piece: number for number, piece in enumerate(PIECES)}
