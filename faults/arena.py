@@ -33,6 +33,8 @@ class Outcome:
     expectation: str
     counts: dict[str, object]
     back_to_normal_s: float
+    found: str
+    """What was wrong beside that; empty if nothing."""
     kept: bool
     """Whether the expectation was met."""
 

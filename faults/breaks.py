@@ -11,11 +11,13 @@ import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from faults import hostile
 from faults.arena import Arena
 from faults.cluster import CACHE, GATEWAYS, SERVICES, TRANSLATORS, free_port
 from faults.proxy import Proxy
 
-Break = Callable[[Arena], Awaitable[None]]
+Break = Callable[[Arena], Awaitable[str | None]]
+"""Returns what was wrong beside what the load saw."""
 
 NOBODY_NOTICES = "no call fails"
 """With a replica beside it, or where the answer does not need it."""
@@ -239,4 +241,8 @@ FAULTS = [
     Fault("gateway out of descriptors", NOBODY_NOTICES, out_of_descriptors),
     Fault("5 % of packets lost", NOBODY_NOTICES, packets_dropped(5), missing=no_packet_filter),
     Fault("clock an hour off", NOBODY_NOTICES, clock_jumps, missing=no_faketime),
+    Fault("10,000 broken requests", NOBODY_NOTICES, lambda arena: hostile.mutated_requests(arena, 10_000)),
+    Fault("broken connections", NOBODY_NOTICES, hostile.broken_connections),
+    Fault("readers that stop reading", NOBODY_NOTICES, hostile.readers_that_stop),
+    Fault("compressed and nested bombs", NOBODY_NOTICES, hostile.bombs),
 ]

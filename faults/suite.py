@@ -36,14 +36,14 @@ async def run(arena: Arena, fault: Fault) -> Outcome:
     """Break one thing under load, mend it, and wait until service is normal again."""
     await asyncio.sleep(CALM_S)
     started = now()
-    await fault.break_(arena)
+    found = await fault.break_(arena) or ""
     back_s = await arena.load.until_normal(since=now())
     await arena.load.settle()
     counts = arena.load.count(since=started)
     errors = counts["errors"]
     assert isinstance(errors, dict)
-    kept = counts["wrong"] == 0 and set(errors) <= fault.reasons and back_s != float("inf")
-    return Outcome(fault.name, fault.expectation, counts, round(back_s, 1), kept)
+    kept = not found and counts["wrong"] == 0 and set(errors) <= fault.reasons and back_s != float("inf")
+    return Outcome(fault.name, fault.expectation, counts, round(back_s, 1), found, kept)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -53,7 +53,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
         "|---|---|---:|---:|---:|---:|---:|---|",
     ]
     for outcome in outcomes:
-        counts, errors, kept = outcome.counts, outcome.counts["errors"], "yes" if outcome.kept else "**no**"
+        counts, errors, kept = (
+            outcome.counts,
+            outcome.counts["errors"],
+            "yes" if outcome.kept else f"**no** {outcome.found}",
+        )
         assert isinstance(errors, dict)
         why = f" ({', '.join(f'{reason} {number}' for reason, number in errors.items())})" if errors else ""
         lines.append(
