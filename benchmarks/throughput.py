@@ -17,10 +17,10 @@ from benchmarks import articles, results_file
 from khulasa import Article, AsyncClient, Options
 from khulasa.up import Services
 from services.translator import engine
+from services.translator.batch import choose_batch
 from services.translator.language import language_of
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
-from services.translator.queue import choose_batch
 from services.translator.settings import TranslatorSettings
 from services.translator.split import split
 
