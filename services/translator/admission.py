@@ -148,17 +148,18 @@ class Admission:
         needs_s = next(seconds for each, seconds in with_it if each is work)
         left_s = work.ends_at - self._clock()
         short_s = needs_s * (TRUST_ALONE if alone else MARGIN) - left_s
+        why = f"The translator needs about {needs_s:.1f} s for this, with what is ahead of it, and has {left_s:.1f} s."
         if short_s <= 0 and not alone:
             before = dict(self._finishes(work, dict.fromkeys(Search, 0.0)))
             short_s = max((self._made_late_by(other, before[other], then) for other, then in with_it), default=0.0)
+            why = "The translator would make calls late that were let in before."
         BACKLOG.set(self._backlog_s())
         if short_s > 0:
             REFUSED.labels("time").inc()
             delay_s = _within(short_s)
             raise Refusal(
                 Reason.OVERLOADED,
-                f"The translator needs about {needs_s:.1f} s for this, with what stands ahead of it, and has "
-                f"{left_s:.1f} s. Try again in {delay_s:.1f} s, or allow more time.",
+                f"{why} Try again in {delay_s:.1f} s, or allow more time.",
                 retry_after_s=delay_s,
                 needs_s=f"{needs_s:.1f}",
                 left_s=f"{left_s:.1f}",

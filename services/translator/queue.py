@@ -28,6 +28,8 @@ QUEUED = Gauge("khulasa_queue_sentences", "Sentences waiting to be decoded.")
 BATCH_SENTENCES = Histogram(
     "khulasa_batch_sentences", "Sentences decoded together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
+DECODE_SECONDS = Counter("khulasa_decode_seconds_total", "Time of workers spent on decoding.", ["search"])
+DECODED = Counter("khulasa_decoded_sentences_total", "Sentences decoded.", ["search"])
 SHARED = Counter("khulasa_shared_sentences_total", "Sentences answered by the decoding of an equal one.")
 RETRY_AFTER_S = 2.0
 JOB_SHARE = 0.2
@@ -311,7 +313,10 @@ class TranslationQueue:
             self._decoding += 1
             try:
                 answers = await loop.run_in_executor(self._threads, self._calls[search], tokens)
-                self.speed.saw_batch(search, sum(map(len, tokens)), loop.time() - started)
+                spent_s = loop.time() - started
+                self.speed.saw_batch(search, sum(map(len, tokens)), spent_s)
+                DECODE_SECONDS.labels(search.name.lower()).inc(spent_s)
+                DECODED.labels(search.name.lower()).inc(len(batch))
                 for sentence, answer in zip(batch, answers, strict=True):
                     for future in sentence.unanswered():
                         future.set_result(answer)
