@@ -16,7 +16,7 @@ from khulasa.v1 import (
     translator_pb2,
     translator_pb2_grpc,
 )
-from services.harness import deadline
+from services.harness import deadline, relay
 from services.harness.errors import Reason, Refusal
 from services.harness.server import KEEPALIVE, MAX_MESSAGE_BYTES
 
@@ -161,7 +161,7 @@ async def _call(
     except LookupError:  # at start, before any call
         left_s = at_most_s
     try:
-        return await method(request, timeout=max(0.001, min(left_s, at_most_s)))
+        return await method(request, timeout=max(0.001, min(left_s, at_most_s)), metadata=relay.metadata())
     except grpc.aio.AioRpcError as error:
         raise _refusal(error, unavailable, at_most_s < left_s) from None
 

@@ -20,7 +20,7 @@ from gateway.html import HtmlExtractor, HtmlTooHard, NoArticleInHtml
 from gateway.single_flight import SingleFlight
 from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
-from services.harness import deadline
+from services.harness import deadline, priority, work
 from services.harness.errors import Reason, Refusal
 
 # Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
@@ -61,7 +61,10 @@ class Pipeline:
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
         run = _Run(self, article, options, key, model, ranking)
-        async for event in self.flights.run((key, options.bypass_cache), run.events):
+        # Not shared between priorities: what somebody waits for would go at the pace of a job. Equal sentences of the
+        # two are decoded once all the same.
+        flight = key, options.bypass_cache, priority.name()
+        async for event in self.flights.run(flight, run.events, at_most_s=self.max_article_s):
             yield event
 
 
@@ -93,8 +96,6 @@ class _Run:
         self._summary_s = 0.0
 
     async def events(self) -> AsyncIterator[Event]:
-        # Shared by callers with deadlines of their own: each leaves at its own, and the last one's leaving cancels us.
-        deadline.start(self._pipeline.max_article_s)
         kept = await self._kept_answer()
         if kept:
             for event in replay(kept):
@@ -198,6 +199,7 @@ class _Run:
         self._cached_paragraphs = sum(paragraph is not None for paragraph in known)
         self._cached_texts.update(text for text, paragraph in zip(texts, known, strict=True) if paragraph is not None)
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
+        work.start(sum(len(texts[index]) for indices in groups for index in indices))
         places = asyncio.Semaphore(GROUPS_AT_ONCE)
         tasks = [asyncio.create_task(self._translate_group([texts[i] for i in indices], places)) for indices in groups]
         task_of = {
@@ -277,17 +279,21 @@ class _Run:
         self, texts: Sequence[str], places: asyncio.Semaphore
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
         async with places:
-            try:
-                return await self._downstream.translate(texts, self._model, self._options.glossary.terms)
-            except Refusal as refusal:
-                if refusal.reason != Reason.MODEL_CHANGED:
-                    raise
-                # Two models never mix in one answer, and some of it may have been sent already.
-                raise Refusal(
-                    Reason.TRANSLATOR_UNAVAILABLE,
-                    "The translator changed its model while the article was being translated. Try again.",
-                    retry_after_s=0.1,
-                ) from None
+            while True:
+                ends_at = deadline.ends_at()
+                try:
+                    return await self._downstream.translate(texts, self._model, self._options.glossary.terms)
+                except Refusal as refusal:
+                    if refusal.reason in (Reason.DEADLINE_EXCEEDED, Reason.OVERLOADED) and deadline.ends_at() > ends_at:
+                        continue  # somebody with more time has joined since
+                    if refusal.reason != Reason.MODEL_CHANGED:
+                        raise
+                    # Two models never mix in one answer, and some of it may have been sent already.
+                    raise Refusal(
+                        Reason.TRANSLATOR_UNAVAILABLE,
+                        "The translator changed its model while the article was being translated. Try again.",
+                        retry_after_s=0.1,
+                    ) from None
 
     async def _summarize(self, done: Sequence[article_pb2.Paragraph], title: str) -> article_pb2.Summary:
         started = time.perf_counter()

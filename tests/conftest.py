@@ -192,8 +192,11 @@ class ScriptedEngine:
 class Stack:
     """All three services in this process, as `khulasa up` runs them in three."""
 
-    def __init__(self, engine: ScriptedEngine, translator: TranslatorService, cache: Cache) -> None:
+    def __init__(
+        self, engine: ScriptedEngine, queue: TranslationQueue, translator: TranslatorService, cache: Cache
+    ) -> None:
         self.engine = engine
+        self.queue = queue
         self.translator = translator
         self.cache = cache
         self.addresses: dict[str, str] = {}
@@ -241,7 +244,7 @@ async def start_stack(
     translator.use(model, ParagraphTranslator(model, queue))
     cache = Cache(redis_url, timeout_s=0.25)
     parts.push_async_callback(cache.close)
-    stack = Stack(engine, translator, cache)
+    stack = Stack(engine, queue, translator, cache)
 
     await start_server(
         stack,
