@@ -22,6 +22,10 @@ OPEN_S = 5.0
 Value = TypeVar("Value", bound=Message)
 log = structlog.get_logger()
 
+# Made once: a context of its own for every value would cost as much as unpacking it. Used on the event loop alone.
+_compressor = zstandard.ZstdCompressor(level=3)
+_decompressor = zstandard.ZstdDecompressor()
+
 
 class Cache:
     """Protobuf messages by key, compressed.
@@ -98,7 +102,7 @@ class Cache:
 
 
 def _pack(message: Message) -> bytes:
-    return zstandard.compress(message.SerializeToString(), level=3)
+    return _compressor.compress(message.SerializeToString())
 
 
 def _unpack(data: bytes | str | None, kind: type[Value]) -> Value | None:
@@ -110,7 +114,7 @@ def _unpack(data: bytes | str | None, kind: type[Value]) -> Value | None:
         if not 0 <= declared <= MAX_VALUE_BYTES:
             return None
         message = kind()
-        message.ParseFromString(zstandard.decompress(data, max_output_size=MAX_VALUE_BYTES))
+        message.ParseFromString(_decompressor.decompress(data, max_output_size=MAX_VALUE_BYTES))
     except (zstandard.ZstdError, DecodeError):
         return None
     return message

@@ -2,7 +2,7 @@
 
     article ─▶ in the cache? ─▶ extract ─▶ cut into paragraphs ─▶ translate what is new ─▶ summarize ─▶ keep ─▶ answer
 
-It yields the events of `StreamArticle`; one answer for one article is those events put together (`collect`).
+It yields the events of `StreamArticle`; one answer for one article is those events put together (`add`).
 """
 
 import asyncio
@@ -58,11 +58,34 @@ class Pipeline:
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
+        run = await self._run(article, options)
+        kept = await run.kept_answer()
+        if kept is None:
+            async for event in run.shared_events():
+                yield event
+        else:
+            for event in replay(kept):
+                yield event
+
+    async def answer(
+        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
+    ) -> gateway_pb2.ProcessArticleResponse:
+        """Return what the events of `process` add up to; one that was kept is not taken apart for it.
+
+        Raises what `process` raises.
+        """
+        run = await self._run(article, options)
+        answer = await run.kept_answer()
+        if answer is None:
+            answer = gateway_pb2.ProcessArticleResponse()
+            async for event in run.shared_events():
+                add(answer, event)
+        return answer
+
+    async def _run(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> "_Run":
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
-        run = _Run(self, article, options, key, model, ranking)
-        async for event in self.flights.run((key, options.bypass_cache), run.events):
-            yield event
+        return _Run(self, article, options, key, model, ranking)
 
 
 class _Run:
@@ -92,15 +115,28 @@ class _Run:
         self._translation_s = 0.0
         self._summary_s = 0.0
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
+        """Return the answer from the cache, or None where it has to be made."""
+        if self._options.bypass_cache:
+            return None
+        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
+        if kept is None:
+            return None
+        provenance = kept.provenance
+        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
+        provenance.cached_paragraphs = provenance.paragraphs
+        provenance.translation_time.Clear()
+        provenance.summary_time.Clear()
+        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
+        return kept
+
+    def shared_events(self) -> AsyncIterator[Event]:
+        """Yield the events of making the answer, or of the same article's if it is being made for somebody else."""
+        return self._pipeline.flights.run((self._key, self._options.bypass_cache), self._events)
+
+    async def _events(self) -> AsyncIterator[Event]:
         # Shared by callers with deadlines of their own: each leaves at its own, and the last one's leaving cancels us.
         deadline.start(self._pipeline.max_article_s)
-        kept = await self._kept_answer()
-        if kept:
-            for event in replay(kept):
-                yield event
-            return
-
         answer = gateway_pb2.ProcessArticleResponse()
         async for event in self._make_answer():
             add(answer, event)
@@ -147,20 +183,6 @@ class _Run:
         yield Event(summary=await self._summarize(done, english_title))
         heads = [head] if title_parts else []
         yield Event(finished=gateway_pb2.ArticleFinished(provenance=self._provenance([*heads, *done])))
-
-    async def _kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
-        if self._options.bypass_cache:
-            return None
-        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
-        if kept is None:
-            return None
-        provenance = kept.provenance
-        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
-        provenance.cached_paragraphs = provenance.paragraphs
-        provenance.translation_time.Clear()
-        provenance.summary_time.Clear()
-        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
-        return kept
 
     async def _keep(self, answer: gateway_pb2.ProcessArticleResponse) -> None:
         if not self._options.bypass_cache:

@@ -12,7 +12,7 @@ from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.glossaries import Glossaries, resolved
-from gateway.pipeline import Event, Pipeline, add, pipeline_version
+from gateway.pipeline import Event, Pipeline, pipeline_version
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields, log_internal_error
@@ -124,10 +124,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
     ) -> gateway_pb2.ProcessArticleResponse:
         validation.check_article(article)
         validation.check_options(options)
-        answer = gateway_pb2.ProcessArticleResponse()
-        async for event in self._pipeline.process(article, resolved(options, self._glossaries)):
-            add(answer, event)
-        return answer
+        return await self._pipeline.answer(article, resolved(options, self._glossaries))
 
     async def _answer_one(
         self,
