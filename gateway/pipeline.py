@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from google.protobuf.duration_pb2 import Duration
 
 from gateway import cache_key, paragraphs, summary_first
+from gateway.answer import Answer
 from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
@@ -64,23 +65,22 @@ class Pipeline:
             async for event in run.shared_events():
                 yield event
         else:
-            for event in replay(kept):
+            for event in replay(kept.message()):
                 yield event
 
-    async def answer(
-        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
-    ) -> gateway_pb2.ProcessArticleResponse:
+    async def answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
         """Return what the events of `process` add up to; one that was kept is not taken apart for it.
 
         Raises what `process` raises.
         """
         run = await self._run(article, options)
-        answer = await run.kept_answer()
-        if answer is None:
-            answer = gateway_pb2.ProcessArticleResponse()
-            async for event in run.shared_events():
-                add(answer, event)
-        return answer
+        kept = await run.kept_answer()
+        if kept is not None:
+            return kept
+        made = gateway_pb2.ProcessArticleResponse()
+        async for event in run.shared_events():
+            add(made, event)
+        return Answer.of(made)
 
     async def _run(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> "_Run":
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
@@ -115,11 +115,11 @@ class _Run:
         self._translation_s = 0.0
         self._summary_s = 0.0
 
-    async def kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
+    async def kept_answer(self) -> Answer | None:
         """Return the answer from the cache, or None where it has to be made."""
         if self._options.bypass_cache:
             return None
-        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
+        [kept] = await self._cache.get_many([self._key], Answer)
         if kept is None:
             return None
         provenance = kept.provenance
@@ -141,7 +141,7 @@ class _Run:
         async for event in self._make_answer():
             add(answer, event)
             yield event
-        await self._keep(answer)
+        await self._keep(Answer.of(answer))
 
     async def _make_answer(self) -> AsyncIterator[Event]:
         title, text = self._article.title, self._article.text
@@ -184,7 +184,7 @@ class _Run:
         heads = [head] if title_parts else []
         yield Event(finished=gateway_pb2.ArticleFinished(provenance=self._provenance([*heads, *done])))
 
-    async def _keep(self, answer: gateway_pb2.ProcessArticleResponse) -> None:
+    async def _keep(self, answer: Answer) -> None:
         if not self._options.bypass_cache:
             await self._cache.put_many({self._key: (answer, self._lifetime(answer.provenance.flagged_sentences > 0))})
 
