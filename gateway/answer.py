@@ -26,7 +26,9 @@ class Answer:
         """Return the same answer as `message`."""
         answer = cls()
         answer.provenance.CopyFrom(message.provenance)
-        rest = gateway_pb2.ProcessArticleResponse(translation=message.translation, summary=message.summary)
+        rest = gateway_pb2.ProcessArticleResponse()
+        rest.CopyFrom(message)
+        rest.ClearField("provenance")
         answer._rest = rest.SerializeToString()
         return answer
 
