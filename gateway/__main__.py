@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 import structlog
@@ -39,7 +39,13 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
             url, cache_name = embedded.url, "embedded"
         cache = Cache(url, timeout_s=settings.redis_timeout_s)
         parts.push_async_callback(cache.close)
-        downstream = Downstream(translator=settings.translator, summarizer=settings.summarizer)
+        downstream = Downstream(
+            translator=settings.translator,
+            summarizer=settings.summarizer,
+            service_tokens=settings.service_tokens(),
+            tls=settings.services_tls_files(),
+            expected_model_digest=settings.expected_model_digest,
+        )
         parts.push_async_callback(downstream.close)
         extractor = HtmlExtractor()
         parts.push_async_callback(extractor.close)
@@ -64,15 +70,17 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
 
         async def warm_up() -> None:
             """Ready means that an article could be done: both services have answered once, whichever started first."""
-            waiting = False
+            waiting_for = ""
             while True:
-                with suppress(Refusal):
+                try:
                     await downstream.model()
                     await downstream.ranking()
                     return
-                if not waiting:
-                    log.info("waiting", translator=settings.translator, summarizer=settings.summarizer)
-                    waiting = True
+                except Refusal as refusal:
+                    if refusal.message != waiting_for:
+                        waiting_for = refusal.message
+                        places = {"translator": settings.translator, "summarizer": settings.summarizer}
+                        log.info("waiting", why=waiting_for, **places)
                 await asyncio.sleep(RETRY_S)
 
         await serve(

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from khulasa import convert, errors
+from khulasa.channel import Tls, open_channel, token_from_environment
 from khulasa.types import Article, Event, GatewayState, Options, Provenance, Result
 from khulasa.v1 import gateway_pb2, gateway_pb2_grpc
 
@@ -33,14 +34,29 @@ Options_ = Options | None
 class AsyncClient:
     """A connection to one gateway, for any number of calls at once.
 
+    `token` is what the gateway knows the caller by, where it asks: by default KHULASA_TOKEN, or the content of the file
+    of KHULASA_TOKEN_FILE. `tls` encrypts the connection, and is needed where the token crosses a network that others
+    can read; by default what the variables say (`Tls.from_environment`).
+
     `timeout_s` bounds each call, but not `process_many`, whose articles have the server's limit each. Only what is safe
     to repeat is tried again, up to three times: a service that is away, an overload that says when to come back.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        token: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(
+        sent = _sendable(token or token_from_environment())
+        self._channel = open_channel(
             address,
+            token=(lambda: sent) if sent else None,
+            tls=tls or Tls.from_environment(),
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -129,11 +145,19 @@ class AsyncClient:
 class Client:
     """`AsyncClient` without `await`, for scripts and notebooks. Safe to use from several threads."""
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        token: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="khulasa-client", daemon=True)
         self._thread.start()
-        self._client = self._wait(self._open(address, timeout_s))
+        self._client = self._wait(self._open(address, timeout_s, token, tls))
 
     def process(self, article: Article, options: Options_ = None) -> Result:
         """See `AsyncClient.process`."""
@@ -169,8 +193,10 @@ class Client:
         self.close()
 
     @staticmethod
-    async def _open(address: str, timeout_s: float) -> AsyncClient:
-        return AsyncClient(address, timeout_s=timeout_s)  # within the loop: gRPC binds to the one that runs
+    async def _open(address: str, timeout_s: float, token: str | None, tls: Tls | None) -> AsyncClient:
+        return AsyncClient(
+            address, timeout_s=timeout_s, token=token, tls=tls
+        )  # within the loop: gRPC binds to the one that runs
 
     def _wait(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -184,6 +210,12 @@ class Client:
                     return
         finally:
             self._wait(_close(items))
+
+
+def _sendable(token: str | None) -> str:
+    if token and not (token.isascii() and token.isprintable()):
+        raise errors.Unauthenticated("The token has characters that no token of ours has.", reason="TOKEN_UNREADABLE")
+    return token or ""
 
 
 def _article(article: Article) -> Any:
