@@ -17,10 +17,11 @@ from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.html import HtmlExtractor, HtmlTooHard, NoArticleInHtml
+from gateway.quotas import Quotas
 from gateway.single_flight import SingleFlight
 from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
-from services.harness import deadline
+from services.harness import caller, deadline
 from services.harness.errors import Reason, Refusal
 
 # Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
@@ -51,6 +52,9 @@ class Pipeline:
     lifetimes: Lifetimes
     html_timeout_s: float
     max_article_s: float
+    quotas: Quotas = field(default_factory=Quotas)
+    cache_shared: bool = False
+    """Whether all clients are answered from what any of them had translated."""
     flights: SingleFlight[Event] = field(default_factory=SingleFlight)
 
     async def process(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> AsyncIterator[Event]:
@@ -58,11 +62,17 @@ class Pipeline:
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
-        model, ranking = await self.downstream.model(), await self.downstream.ranking()
-        key = cache_key.article_key(article, options, model, ranking)
-        run = _Run(self, article, options, key, model, ranking)
-        async for event in self.flights.run((key, options.bypass_cache), run.events):
-            yield event
+        async with self.quotas.admitted(caller.name(), len(article.title) + len(article.text or article.html)):
+            model, ranking = await self.downstream.model(), await self.downstream.ranking()
+            key = cache_key.article_key(article, options, model, ranking)
+            client = self.tenant(caller.name())
+            run = _Run(self, article, options, key, client, model, ranking)
+            async for event in self.flights.run((client, key, options.bypass_cache), run.events):
+                yield event
+
+    def tenant(self, client: str) -> str:
+        """Return under whose name a client's answers are kept."""
+        return caller.ANONYMOUS if self.cache_shared else client
 
 
 class _Run:
@@ -73,7 +83,8 @@ class _Run:
         pipeline: Pipeline,
         article: article_pb2.Article,
         options: gateway_pb2.ArticleOptions,
-        key: bytes,
+        key: cache_key.CacheKey,
+        client: str,
         model: ModelIdentity,
         ranking: str,
     ) -> None:
@@ -83,6 +94,7 @@ class _Run:
         self._article = article
         self._options = options
         self._key = key
+        self._client = client
         self._model = model
         self._ranking = ranking
         self._cached_paragraphs = 0
@@ -151,7 +163,7 @@ class _Run:
     async def _kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
         if self._options.bypass_cache:
             return None
-        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
+        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse, client=self._client)
         if kept is None:
             return None
         provenance = kept.provenance
@@ -164,7 +176,8 @@ class _Run:
 
     async def _keep(self, answer: gateway_pb2.ProcessArticleResponse) -> None:
         if not self._options.bypass_cache:
-            await self._cache.put_many({self._key: (answer, self._lifetime(answer.provenance.flagged_sentences > 0))})
+            lifetime_s = self._lifetime(answer.provenance.flagged_sentences > 0)
+            await self._cache.put_many({self._key: (answer, lifetime_s)}, client=self._client)
 
     async def _extract(self) -> article_pb2.ExtractedText:
         try:
@@ -194,7 +207,7 @@ class _Run:
         keys = [cache_key.paragraph_key(text, self._model, self._options.glossary.terms) for text in texts]
         known: list[translator_pb2.TranslatedParagraph | None] = [None] * len(texts)
         if not self._options.bypass_cache:
-            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph)
+            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph, client=self._client)
         self._cached_paragraphs = sum(paragraph is not None for paragraph in known)
         self._cached_texts.update(text for text, paragraph in zip(texts, known, strict=True) if paragraph is not None)
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
@@ -205,7 +218,7 @@ class _Run:
             for number, indices in enumerate(groups)
             for place, index in enumerate(indices)
         }
-        new: dict[bytes, tuple[translator_pb2.TranslatedParagraph, float]] = {}
+        new: dict[cache_key.CacheKey, tuple[translator_pb2.TranslatedParagraph, float]] = {}
         try:
             for index, paragraph in enumerate(known):
                 if paragraph is None:
@@ -220,7 +233,9 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if not self._options.bypass_cache:
-                await self._cache.put_many(new)  # also what was done of an article that then failed
+                await self._cache.put_many(
+                    new, client=self._client
+                )  # also what was done of an article that then failed
 
     async def _translate_chosen(
         self, title: str, text: str, cut: Sequence[paragraphs.Paragraph]

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from gateway.cache_secrets import CacheSecrets, no_secrets, watched_secrets
 from khulasa.channel import Tls
 from services.harness.clients import Clients, Limits
 from services.harness.credentials import ClientCredentials, Credentials, NoTokens
@@ -37,6 +38,13 @@ class GatewaySettings(ServerSettings):
     """Limits of each client that the file gives none of its own, over all replicas; None: no limit."""
     articles_at_once: int | None = Field(None, ge=1)
     characters_per_day: int | None = Field(None, ge=1)
+    jobs_redis_url: str = ""
+    """A Redis that forgets nothing by itself: counts of limits stand there. Empty: in the cache's, where eviction may
+    forget a count, to the client's favour."""
+    cache_secrets_file: Path | None = None
+    """Secrets for the cache's keys and for its values: 32 bytes in base64 a line; the first writes, all read."""
+    cache_shared: bool = False
+    """Answer all clients from what any of them had translated. Off: "from the cache" would tell what others read."""
     services_tls: bool = False
     """Call the translator and the summarizer by TLS, trusting the usual authorities, or else the file below."""
     services_tls_ca: Path | None = None
@@ -51,6 +59,7 @@ class GatewaySettings(ServerSettings):
         if (self.services_tls_cert is None) != (self.services_tls_key is None):
             raise ValueError(f"{PREFIX}SERVICES_TLS_CERT and {PREFIX}SERVICES_TLS_KEY go together. Set both, or none.")
         usable(f"{PREFIX}TOKENS_FILE", self.clients)
+        usable(f"{PREFIX}CACHE_SECRETS_FILE", self.cache_secrets)
         if tls := self.services_tls_files():
             usable(f"{PREFIX}SERVICES_TLS_*", lambda: [path.read_bytes() for path in tls.files])
         return self
@@ -73,6 +82,10 @@ class GatewaySettings(ServerSettings):
         """Return what tells who makes a call to this process."""
         clients = self.clients()
         return ClientCredentials(clients) if clients else NoTokens()
+
+    def cache_secrets(self) -> CacheSecrets:
+        """Return the secrets of the cache. Raises OSError, ValueError."""
+        return watched_secrets(self.cache_secrets_file) if self.cache_secrets_file else no_secrets()
 
     def default_limits(self) -> Limits:
         """Return the limits of a client that has none of its own."""

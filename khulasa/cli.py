@@ -1,4 +1,4 @@
-"""`khulasa up | translate | summarize | status | train | model | token`.
+"""`khulasa up | translate | summarize | status | train | model | token | cache`.
 
 Exit status: 0 done, 1 the server refused or failed, 2 wrong use or unreadable file; of several files, the highest.
 """
@@ -31,6 +31,15 @@ app = typer.Typer(no_args_is_help=True)
 app.command()(train)
 app.add_typer(model_commands.app, name="model")
 app.add_typer(token_app, name="token")
+cache = typer.Typer(help="What a gateway keeps of articles.", no_args_is_help=True)
+app.add_typer(cache, name="cache")
+
+
+@cache.callback()
+def _cache() -> None:
+    """Keeps `purge` a command of its own while it is the only one."""
+
+
 console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)
 
@@ -166,6 +175,37 @@ def status(gateway: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
         complaints.print(f"khulasa: {gateway}: {error}", style="red")
         code = 1
     raise typer.Exit(code)
+
+
+@cache.command("purge")
+def purge(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Articles to forget, - for standard input.", metavar="FILE…")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Forget all that the client had translated.")] = False,
+    client: Annotated[str, typer.Option(help="Whose, for administrators; by default your own.")] = "",
+    gateway: Address = DEFAULT_ADDRESS,
+) -> None:
+    """Have a gateway's cache forget articles, or everything of a client."""
+    if bool(files) == everything:
+        raise typer.BadParameter("Name files, or say --all.")
+
+    async def run() -> None:
+        async with AsyncClient(gateway) as connection:
+            if everything:
+                console.print(f"{await connection.purge_client(client)} values forgotten")
+            for name in files or ():
+                purged = await connection.purge_article(_read(name), client=client)
+                console.print(f"{name}: {purged} values forgotten", markup=False)
+
+    try:
+        asyncio.run(run())
+    except UnreadableFile as error:
+        complaints.print(f"khulasa: {error}", style="red", markup=False)
+        raise typer.Exit(2) from None
+    except KhulasaError as error:
+        complaints.print(f"khulasa: {gateway}: {error}", style="red", markup=False)
+        raise typer.Exit(1) from None
 
 
 async def _up(address: str) -> None:

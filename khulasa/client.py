@@ -110,6 +110,22 @@ class AsyncClient:
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc_error(error) from None
 
+    async def purge_article(self, article: Article, *, client: str = "") -> int:
+        """Have the cache forget an article, of the caller's own or as an administrator of another client's.
+
+        Returns how many values were forgotten. Raises a KhulasaError.
+        """
+        request = gateway_pb2.PurgeArticleRequest(article=_article(article), client=client)
+        return int((await self._call(self._gateway.PurgeArticle, request)).purged_values)
+
+    async def purge_client(self, client: str = "") -> int:
+        """Have the cache forget all of the caller's own, or as an administrator all of another client's.
+
+        Returns how many values were forgotten. Raises a KhulasaError.
+        """
+        request = gateway_pb2.PurgeClientRequest(client=client)
+        return int((await self._call(self._gateway.PurgeClient, request)).purged_values)
+
     async def describe(self) -> GatewayState:
         """Return what the gateway runs on. Raises a KhulasaError."""
         response = await self._call(self._gateway.DescribeGateway, gateway_pb2.DescribeGatewayRequest())
@@ -172,6 +188,14 @@ class Client:
     ) -> Iterator[tuple[str, Result | errors.KhulasaError]]:
         """See `AsyncClient.process_many`. `articles` is read in the client's own thread."""
         return self._iterate(self._client.process_many(articles, options))
+
+    def purge_article(self, article: Article, *, client: str = "") -> int:
+        """See `AsyncClient.purge_article`."""
+        return self._wait(self._client.purge_article(article, client=client))
+
+    def purge_client(self, client: str = "") -> int:
+        """See `AsyncClient.purge_client`."""
+        return self._wait(self._client.purge_client(client))
 
     def describe(self) -> GatewayState:
         """See `AsyncClient.describe`."""

@@ -29,9 +29,9 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    articles_per_minute: int | None = Field(None, ge=1)
-    articles_at_once: int | None = Field(None, ge=1)
-    characters_per_day: int | None = Field(None, ge=1)
+    articles_per_minute: int | None = Field(default=None, ge=1)
+    articles_at_once: int | None = Field(default=None, ge=1)
+    characters_per_day: int | None = Field(default=None, ge=1)
 
 
 class Client(Limits):
