@@ -64,6 +64,12 @@ class _WithToken:
         self._channel = channel
         self._token = token
 
+    async def __aenter__(self) -> "_WithToken":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._channel, name)
         if name not in KINDS:

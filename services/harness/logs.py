@@ -47,7 +47,9 @@ class _Libraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         logger = structlog.get_logger()
-        event = str(record.msg).partition("\n")[0]  # without its arguments, which can be anything
+        numbers = isinstance(record.args, tuple) and all(isinstance(value, int | float) for value in record.args)
+        message = record.getMessage() if numbers else str(record.msg)  # other arguments can be anything
+        event = message.partition("\n")[0]
         logger.log(record.levelno, event, logger=record.name, exc_info=record.exc_info or None)
 
 
