@@ -14,6 +14,7 @@ from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.glossaries import Glossaries, resolved
 from gateway.pipeline import Event, Pipeline, pipeline_version
+from gateway.purge import Purger
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields, log_internal_error
@@ -35,6 +36,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         cache_name: str,
         max_article_s: float,
         glossaries: Glossaries,
+        purger: Purger | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._downstream = downstream
@@ -42,6 +44,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         self._cache_name = cache_name
         self._max_article_s = max_article_s
         self._glossaries = glossaries
+        self._purger = purger or Purger(pipeline, cache, clients=None)
 
     async def ProcessArticle(  # type: ignore[override]  # an Answer serializes as the message does
         self, request: gateway_pb2.ProcessArticleRequest, context: Context
@@ -119,6 +122,21 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
             response.engine = model.engine
             response.pipeline = pipeline_version(model, ranking if isinstance(ranking, str) else "away")
         return response
+
+    async def PurgeArticle(
+        self, request: gateway_pb2.PurgeArticleRequest, context: Context
+    ) -> gateway_pb2.PurgeArticleResponse:
+        validation.check_article(request.article)
+        purged = await self._purger.article(request.article, request.client)
+        call_fields(purged=purged)
+        return gateway_pb2.PurgeArticleResponse(purged_values=purged)
+
+    async def PurgeClient(
+        self, request: gateway_pb2.PurgeClientRequest, context: Context
+    ) -> gateway_pb2.PurgeClientResponse:
+        purged = await self._purger.client(request.client)
+        call_fields(purged=purged)
+        return gateway_pb2.PurgeClientResponse(purged_values=purged)
 
     async def _answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
         validation.check_article(article)

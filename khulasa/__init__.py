@@ -1,5 +1,6 @@
 """Khulasa: Arabic articles in, checked English translations and summaries out. The public names, sorted."""
 
+from khulasa.channel import Tls
 from khulasa.client import AsyncClient, Client
 from khulasa.errors import (
     BadRequest,
@@ -7,6 +8,8 @@ from khulasa.errors import (
     InternalError,
     KhulasaError,
     Overloaded,
+    PermissionDenied,
+    Unauthenticated,
     Unavailable,
     UnreadableFile,
 )
@@ -53,6 +56,7 @@ __all__ = [
     "Overloaded",
     "Paragraph",
     "ParagraphKind",
+    "PermissionDenied",
     "Provenance",
     "Result",
     "ScoreFeature",
@@ -63,7 +67,9 @@ __all__ = [
     "SummaryBudget",
     "SummarySentence",
     "TermMatch",
+    "Tls",
     "Translation",
+    "Unauthenticated",
     "Unavailable",
     "UnreadableFile",
     "Verdict",

@@ -1,10 +1,11 @@
-"""`khulasa up | translate | summarize | status | train | model`.
+"""`khulasa up | translate | summarize | status | train | model | token | cache`.
 
 Exit status: 0 done, 1 the server refused or failed, 2 wrong use or unreadable file; of several files, the highest.
 """
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,18 +16,30 @@ import typer
 from rich.console import Console
 
 from khulasa import model_commands
+from khulasa.channel import TLS_VARIABLE, TOKEN_VARIABLE
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
 from khulasa.glossary import rows
 from khulasa.reading import decode, looks_like_html
 from khulasa.show import show_result, show_summary, to_json
+from khulasa.token_commands import app as token_app
 from khulasa.train_command import train
 from khulasa.types import Article, Options, Result, SummaryBudget
 from khulasa.up import CannotStart, Services
 
-app = typer.Typer(help="Arabic articles in, checked English translations and summaries out.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 app.command()(train)
 app.add_typer(model_commands.app, name="model")
+app.add_typer(token_app, name="token")
+cache = typer.Typer(help="What a gateway keeps of articles.", no_args_is_help=True)
+app.add_typer(cache, name="cache")
+
+
+@cache.callback()
+def _cache() -> None:
+    """Keeps `purge` a command of its own while it is the only one."""
+
+
 console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)
 
@@ -46,6 +59,31 @@ SummaryFirst = Annotated[
     typer.Option("--summary-first", help="Rank the Arabic, translate only what the summary shows."),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read the cache nor write it.")]
+
+
+@app.callback()
+def connection(
+    token_file: Annotated[
+        str | None, typer.Option(help="File with the token that the gateway asks for; or KHULASA_TOKEN has the token.")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS, trusting the usual authorities.")] = False,
+    tls_ca: Annotated[str | None, typer.Option(help="Speak TLS, trusting the authorities in this PEM file.")] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="PEM file of our own certificate, if it is asked for.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="PEM file of its key.")] = None,
+) -> None:
+    """Arabic articles in, checked English translations and summaries out.
+
+    How a gateway is reached stands before the command; KHULASA_TOKEN_FILE and KHULASA_GATEWAY_TLS, _TLS_CA, _TLS_CERT
+    and _TLS_KEY say the same.
+    """
+    given = {
+        f"{TOKEN_VARIABLE}_FILE": token_file,
+        TLS_VARIABLE: "true" if tls else None,
+        f"{TLS_VARIABLE}_CA": tls_ca,
+        f"{TLS_VARIABLE}_CERT": tls_cert,
+        f"{TLS_VARIABLE}_KEY": tls_key,
+    }
+    os.environ.update({name: value for name, value in given.items() if value})  # every client reads them there
 
 
 @app.command()
@@ -139,6 +177,37 @@ def status(gateway: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
     raise typer.Exit(code)
 
 
+@cache.command("purge")
+def purge(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Articles to forget, - for standard input.", metavar="FILE…")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Forget all that the client had translated.")] = False,
+    client: Annotated[str, typer.Option(help="Whose, for administrators; by default your own.")] = "",
+    gateway: Address = DEFAULT_ADDRESS,
+) -> None:
+    """Have a gateway's cache forget articles, or everything of a client."""
+    if bool(files) == everything:
+        raise typer.BadParameter("Name files, or say --all.")
+
+    async def run() -> None:
+        async with AsyncClient(gateway) as connection:
+            if everything:
+                console.print(f"{await connection.purge_client(client)} values forgotten")
+            for name in files or ():
+                purged = await connection.purge_article(_read(name), client=client)
+                console.print(f"{name}: {purged} values forgotten", markup=False)
+
+    try:
+        asyncio.run(run())
+    except UnreadableFile as error:
+        complaints.print(f"khulasa: {error}", style="red", markup=False)
+        raise typer.Exit(2) from None
+    except KhulasaError as error:
+        complaints.print(f"khulasa: {gateway}: {error}", style="red", markup=False)
+        raise typer.Exit(1) from None
+
+
 async def _up(address: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -177,7 +246,11 @@ def _process(
                     complaints.print(f"khulasa: {name}: {error}", style="red", markup=False)
                     worst = max(worst, 1)
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except KhulasaError as error:  # of what the client itself is made with
+        complaints.print(f"khulasa: {error}", style="red", markup=False)
+        worst = 2
     raise typer.Exit(worst)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from khulasa import convert, errors
+from khulasa.channel import Tls, open_channel, token_from_environment
 from khulasa.types import Article, Event, GatewayState, Options, Provenance, Result
 from khulasa.v1 import gateway_pb2, gateway_pb2_grpc
 
@@ -33,14 +34,29 @@ Options_ = Options | None
 class AsyncClient:
     """A connection to one gateway, for any number of calls at once.
 
+    `token` is what the gateway knows the caller by, where it asks: by default KHULASA_TOKEN, or the content of the file
+    of KHULASA_TOKEN_FILE. `tls` encrypts the connection, and is needed where the token crosses a network that others
+    can read; by default what the variables say (`Tls.from_environment`).
+
     `timeout_s` bounds each call, but not `process_many`, whose articles have the server's limit each. Only what is safe
     to repeat is tried again, up to three times: a service that is away, an overload that says when to come back.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        token: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(
+        sent = _sendable(token or token_from_environment())
+        self._channel = open_channel(
             address,
+            token=(lambda: sent) if sent else None,
+            tls=tls or Tls.from_environment(),
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -98,6 +114,22 @@ class AsyncClient:
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc_error(error) from None
 
+    async def purge_article(self, article: Article, *, client: str = "") -> int:
+        """Have the cache forget an article, of the caller's own or as an administrator of another client's.
+
+        Returns how many values were forgotten. Raises a KhulasaError.
+        """
+        request = gateway_pb2.PurgeArticleRequest(article=_article(article), client=client)
+        return int((await self._call(self._gateway.PurgeArticle, request)).purged_values)
+
+    async def purge_client(self, client: str = "") -> int:
+        """Have the cache forget all of the caller's own, or as an administrator all of another client's.
+
+        Returns how many values were forgotten. Raises a KhulasaError.
+        """
+        request = gateway_pb2.PurgeClientRequest(client=client)
+        return int((await self._call(self._gateway.PurgeClient, request)).purged_values)
+
     async def describe(self) -> GatewayState:
         """Return what the gateway runs on. Raises a KhulasaError."""
         response = await self._call(self._gateway.DescribeGateway, gateway_pb2.DescribeGatewayRequest())
@@ -133,11 +165,19 @@ class AsyncClient:
 class Client:
     """`AsyncClient` without `await`, for scripts and notebooks. Safe to use from several threads."""
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        token: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="khulasa-client", daemon=True)
         self._thread.start()
-        self._client = self._wait(self._open(address, timeout_s))
+        self._client = self._wait(self._open(address, timeout_s, token, tls))
 
     def process(self, article: Article, options: Options_ = None) -> Result:
         """See `AsyncClient.process`."""
@@ -152,6 +192,14 @@ class Client:
     ) -> Iterator[tuple[str, Result | errors.KhulasaError]]:
         """See `AsyncClient.process_many`. `articles` is read in the client's own thread."""
         return self._iterate(self._client.process_many(articles, options))
+
+    def purge_article(self, article: Article, *, client: str = "") -> int:
+        """See `AsyncClient.purge_article`."""
+        return self._wait(self._client.purge_article(article, client=client))
+
+    def purge_client(self, client: str = "") -> int:
+        """See `AsyncClient.purge_client`."""
+        return self._wait(self._client.purge_client(client))
 
     def describe(self) -> GatewayState:
         """See `AsyncClient.describe`."""
@@ -173,8 +221,10 @@ class Client:
         self.close()
 
     @staticmethod
-    async def _open(address: str, timeout_s: float) -> AsyncClient:
-        return AsyncClient(address, timeout_s=timeout_s)  # within the loop: gRPC binds to the one that runs
+    async def _open(address: str, timeout_s: float, token: str | None, tls: Tls | None) -> AsyncClient:
+        return AsyncClient(
+            address, timeout_s=timeout_s, token=token, tls=tls
+        )  # within the loop: gRPC binds to the one that runs
 
     def _wait(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -188,6 +238,12 @@ class Client:
                     return
         finally:
             self._wait(_close(items))
+
+
+def _sendable(token: str | None) -> str:
+    if token and not (token.isascii() and token.isprintable()):
+        raise errors.Unauthenticated("The token has characters that no token of ours has.", reason="TOKEN_UNREADABLE")
+    return token or ""
 
 
 def _article(article: Article) -> Any:

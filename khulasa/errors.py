@@ -2,7 +2,9 @@
 
     KhulasaError
     ├── BadRequest            the article or an option was refused; sending it again will not help
-    ├── Overloaded            too much at once; try again after `retry_after_s`
+    ├── Unauthenticated       the server asks for a token or a certificate, and was given none that it knows
+    ├── PermissionDenied      the caller is known, and may not do this
+    ├── Overloaded            too much at once, or a limit of the caller's; try again after `retry_after_s`
     ├── Unavailable           a service is away, starting or stopping; try again after `retry_after_s`
     ├── DeadlineExceeded      not done in the time that was given
     ├── InternalError         a fault of the server; `metadata["call"]` finds it in its log
@@ -39,8 +41,16 @@ class BadRequest(KhulasaError):
     """The article or an option was refused."""
 
 
+class Unauthenticated(KhulasaError):
+    """The server asks for a token or a certificate, and was given none that it knows."""
+
+
+class PermissionDenied(KhulasaError):
+    """The caller is known, and may not do this."""
+
+
 class Overloaded(KhulasaError):
-    """More was asked at once than can be done in time."""
+    """More was asked at once than can be done in time, or than the caller may ask for."""
 
 
 class Unavailable(KhulasaError):
@@ -62,6 +72,8 @@ class UnreadableFile(KhulasaError):
 _CLASSES: dict[int, type[KhulasaError]] = {
     grpc.StatusCode.INVALID_ARGUMENT.value[0]: BadRequest,
     grpc.StatusCode.NOT_FOUND.value[0]: BadRequest,
+    grpc.StatusCode.UNAUTHENTICATED.value[0]: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED.value[0]: PermissionDenied,
     grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: Overloaded,
     grpc.StatusCode.UNAVAILABLE.value[0]: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: DeadlineExceeded,

@@ -17,8 +17,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from services.harness.credentials import Credentials
 from services.harness.interceptors import CallInterceptor
 from services.harness.settings import ServerSettings
+from services.harness.tls import server_credentials
 
 # The largest message: an article of 1 MB comes back in both languages with offsets, about 6 MB.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -40,6 +42,8 @@ class Service:
     register: Callable[[grpc.aio.Server], None]
     warm_up: Callable[[], Awaitable[None]]
     """Returns when the service can do its work; until then its health is NOT_SERVING. An error ends the process."""
+    credentials: Credentials | None = None
+    """Tells who calls; None: what the settings say."""
 
 
 class Server:
@@ -50,16 +54,25 @@ class Server:
         self._service = service
         self._health = health_aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(max_time_s=settings.max_call_s)],
+            interceptors=[
+                CallInterceptor(
+                    max_time_s=settings.max_call_s,
+                    credentials=service.credentials or settings.credentials(),
+                    certificates=settings.tls_client_ca is not None,
+                )
+            ],
             maximum_concurrent_rpcs=settings.max_calls,
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
                 *PINGS_ALLOWED,
+                ("grpc.max_concurrent_streams", settings.max_calls),  # of one connection: the rest wait at the caller's
                 ("grpc.so_reuseport", 0),  # a second process on the port is an error, not a silent share of the calls
             ],
         )
         self.port = 0
+        self._health_server = grpc.aio.server(maximum_concurrent_rpcs=settings.max_calls)
+        self.health_port = 0
 
     async def start(self) -> None:
         """Listen, answer health with NOT_SERVING, and come to ready in the background of the caller's choice."""
@@ -68,8 +81,12 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (self._service.name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
-        self.port = self._server.add_insecure_port(self._settings.address)
+        self.port = self._listen()
         await self._server.start()
+        if self._settings.health_address:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
+            self.health_port = self._health_server.add_insecure_port(self._settings.health_address)
+            await self._health_server.start()
 
     async def warm_up(self) -> None:
         """Do what the service needs before its work, then tell the world that it is ready."""
@@ -83,7 +100,15 @@ class Server:
         log.info("draining", limit_s=self._settings.drain_s)
         await asyncio.sleep(self._settings.drain_notice_s)
         await self._server.stop(grace=self._settings.drain_s)
+        await self._health_server.stop(grace=None)
         log.info("stopped")
+
+    def _listen(self) -> int:
+        settings = self._settings
+        if settings.tls_cert and settings.tls_key:
+            tls = server_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+            return self._server.add_secure_port(settings.address, tls)
+        return self._server.add_insecure_port(settings.address)
 
     async def _set_health(self, status: int) -> None:
         for name in ("", self._service.name):
