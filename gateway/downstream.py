@@ -16,7 +16,7 @@ from khulasa.v1 import (
     translator_pb2,
     translator_pb2_grpc,
 )
-from services.harness import deadline
+from services.harness import deadline, tracing
 from services.harness.errors import Reason, Refusal
 from services.harness.server import MAX_MESSAGE_BYTES
 
@@ -41,8 +41,9 @@ class Downstream:
     """The two services behind the gateway."""
 
     def __init__(self, *, translator: str, summarizer: str) -> None:
-        self._translator_channel = grpc.aio.insecure_channel(translator, options=CHANNEL_OPTIONS)
-        self._summarizer_channel = grpc.aio.insecure_channel(summarizer, options=CHANNEL_OPTIONS)
+        traced = tracing.client_interceptors()
+        self._translator_channel = grpc.aio.insecure_channel(translator, options=CHANNEL_OPTIONS, interceptors=traced)
+        self._summarizer_channel = grpc.aio.insecure_channel(summarizer, options=CHANNEL_OPTIONS, interceptors=traced)
         self._translator = translator_pb2_grpc.TranslatorStub(self._translator_channel)
         self._summarizer = summarizer_pb2_grpc.SummarizerStub(self._summarizer_channel)
         self._model: ModelIdentity | None = None

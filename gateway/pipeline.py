@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
+from prometheus_client import Counter
 
 from gateway import cache_key, paragraphs, summary_first
 from gateway.cache import Cache
@@ -22,6 +23,9 @@ from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
 from services.harness import deadline
 from services.harness.errors import Reason, Refusal
+from services.harness.metrics import STAGE_SECONDS, stage
+
+ARTICLES = Counter("khulasa_articles_total", "Articles answered, by what the cache had of them.", ["cache"])
 
 # Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
 # that fill its batches. A few groups at once keep all its cores busy without flooding its queue.
@@ -62,6 +66,8 @@ class Pipeline:
         key = cache_key.article_key(article, options, model, ranking)
         run = _Run(self, article, options, key, model, ranking)
         async for event in self.flights.run((key, options.bypass_cache), run.events):
+            if event.WhichOneof("event") == "finished":
+                ARTICLES.labels(cache_use_name(event.finished.provenance)).inc()
             yield event
 
 
@@ -151,7 +157,8 @@ class _Run:
     async def _kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
         if self._options.bypass_cache:
             return None
-        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
+        with stage("cache"):
+            [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
         if kept is None:
             return None
         provenance = kept.provenance
@@ -168,9 +175,10 @@ class _Run:
 
     async def _extract(self) -> article_pb2.ExtractedText:
         try:
-            extracted = await self._pipeline.extractor.extract(
-                self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
-            )
+            with stage("extract"):
+                extracted = await self._pipeline.extractor.extract(
+                    self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
+                )
         except NoArticleInHtml:
             raise Refusal(
                 Reason.NO_ARTICLE_IN_HTML,
@@ -346,6 +354,8 @@ class _Run:
             flagged_sentences=sum(is_doubtful([sentence]) for sentence in sentences),
             verdict=verdict_on(sentences),
         )
+        STAGE_SECONDS.labels("translate").observe(self._translation_s)
+        STAGE_SECONDS.labels("summarize").observe(self._summary_s)
         _set_seconds(provenance.total_time, time.perf_counter() - self._started)
         _set_seconds(provenance.translation_time, self._translation_s)
         _set_seconds(provenance.summary_time, self._summary_s)
@@ -386,6 +396,11 @@ def replay(answer: gateway_pb2.ProcessArticleResponse) -> list[Event]:
 def pipeline_version(model: ModelIdentity, ranking: str) -> str:
     """Return the version of all that shapes an answer beside the model: `Provenance.pipeline`."""
     return f"translator-{model.pipeline} gateway-{cache_key.VERSION} summarizer-{ranking}"
+
+
+def cache_use_name(provenance: article_pb2.Provenance) -> str:
+    """Return what the cache had of an article, as logs and metrics name it: "hit", "partial", "miss", "bypassed"."""
+    return article_pb2.Provenance.CacheUse.Name(provenance.cache_use).removeprefix("CACHE_USE_").lower()
 
 
 def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:

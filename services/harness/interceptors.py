@@ -1,5 +1,6 @@
 """What happens around every call. In this order, outermost first:
 
+    served    shows the call in its trace, if traces are made
     measured  counts the call and writes its log line
     answered  turns exceptions into statuses
     limited   gives the call its time
@@ -19,7 +20,7 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
-from services.harness import deadline, logs, metrics
+from services.harness import deadline, logs, metrics, tracing
 from services.harness.errors import Reason, Refusal
 from services.harness.requests import Unreadable, strict
 
@@ -56,8 +57,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, behaviour: Callable[..., Awaitable[Message]]) -> Callable[..., Awaitable[Message]]:
         async def call(request: Any, context: Context) -> Message:
-            async with _measured(method), _answered(context), self._limited(context):
-                return await behaviour(_readable(request), context)
+            with tracing.served(method, context.invocation_metadata()):
+                async with _measured(method), _answered(context), self._limited(context):
+                    return await behaviour(_readable(request), context)
             raise AssertionError("a call that is refused is aborted")
 
         return call
@@ -66,9 +68,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, method: str, behaviour: Callable[..., AsyncIterator[Message]], *, endless: bool
     ) -> Callable[..., AsyncIterator[Message]]:
         async def call(request: Any, context: Context) -> AsyncIterator[Message]:
-            async with _measured(method), _answered(context), self._limited(context, endless=endless):
-                async for response in behaviour(_readable(request), context):
-                    yield response
+            with tracing.served(method, context.invocation_metadata()):
+                async with _measured(method), _answered(context), self._limited(context, endless=endless):
+                    async for response in behaviour(_readable(request), context):
+                        yield response
 
         return call
 
@@ -107,6 +110,7 @@ async def _measured(method: str) -> AsyncIterator[None]:
         raise aborted.cause from None
     finally:
         spent_s = time.perf_counter() - started
+        tracing.ended(code.name)
         metrics.CALLS_IN_PROGRESS.labels(short).dec()
         metrics.CALLS.labels(short, code.name).inc()
         metrics.CALL_SECONDS.labels(short).observe(spent_s)
@@ -127,6 +131,7 @@ async def _answered(context: Context) -> AsyncIterator[None]:
 
 async def _abort(context: Context, refusal: Refusal) -> None:
     logs.call_fields(reason=refusal.reason.value)
+    metrics.REFUSALS.labels(refusal.reason.value).inc()
     try:
         await context.abort(
             refusal.code,

@@ -1,7 +1,7 @@
 """Log lines: one event with fields a line, never a word of an article.
 
-On a terminal they are aligned for people, elsewhere JSON for machines. `call_fields` lets a handler add to the one line
-that is written for its call.
+On a terminal they are aligned for people, elsewhere JSON for machines; docs/operations.md lists events and fields.
+`call_fields` lets a handler add to the one line that is written for its call.
 """
 
 import logging
@@ -11,13 +11,14 @@ from contextvars import ContextVar
 
 import structlog
 
+from services.harness import tracing
 from services.harness.errors import Reason, Refusal
 
 _call_fields: ContextVar[dict[str, object]] = ContextVar("call_fields")
 
 
-def configure(level: str, *, process: str) -> None:
-    """Set up logging for this process, once, at its start."""
+def configure(level: str, *, process: str, traces_endpoint: str = "") -> None:
+    """Set up logging and tracing for this process, once, at its start; ends it with status 2 if it cannot trace."""
     people = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -27,6 +28,7 @@ def configure(level: str, *, process: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _add_trace,
             structlog.processors.format_exc_info,
             renderer,
         ],
@@ -34,6 +36,17 @@ def configure(level: str, *, process: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     structlog.contextvars.bind_contextvars(process=process)
+    try:
+        tracing.configure(traces_endpoint, process=process)
+    except tracing.TracingUnavailable as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _add_trace(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if trace := tracing.trace_id():
+        line["trace"] = trace
+    return line
 
 
 def start_call_fields() -> dict[str, object]:

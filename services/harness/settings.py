@@ -25,6 +25,14 @@ class ServerSettings(BaseSettings):
     """Listen beyond this machine although nobody has to identify themselves. Off: an article may be confidential."""
     metrics_address: str = ""
     """Host and port of the Prometheus endpoint; empty: none."""
+    health_address: str = ""
+    """Host and port that answer health alone, in plain text and to everybody, for Kubernetes' probes, which have no
+    certificates and no tokens; empty: only `address` answers health."""
+    traces_endpoint: str = ""
+    """OTLP collector for traces, such as http://collector:4317; empty: no traces."""
+    max_connection_age_s: float = Field(0, ge=0)
+    """Connections are closed after this time, their calls done, so that callers look the name up again and find new
+    replicas; 0: never. A few minutes where replicas come and go."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     max_call_s: float = Field(300, gt=0)
     """Longest time for a call whose caller sets no deadline, and the limit for those who do: 1 MB takes minutes."""
