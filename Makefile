@@ -61,6 +61,9 @@ image: wheels             ## the three images, named localhost/khulasa-*; CONTAI
 	  $(CONTAINER) build $(IMAGE_FLAGS) --build-arg BASE=$(BASE) --target $$target \
 	    --tag localhost/khulasa-$$target:$(VERSION) --file deploy/Dockerfile . || exit 1; done
 
+image-demo:               ## the demo through the images, with limits, read-only and not as root; RUN_FLAGS= for what podman needs
+	CONTAINER=$(CONTAINER) deploy/demo.sh
+
 wheels: .venv/ready       ## the packages of the images, checked against their hashes: the only step that needs a network
 	for lock in gateway translator summarizer sbom; do \
 	  $(BIN)/pip download --quiet --disable-pip-version-check --only-binary :all: --python-version 3.11 --require-hashes \

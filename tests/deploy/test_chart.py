@@ -70,6 +70,7 @@ ELSEWHERE: dict[str, Any] = {
     },
     "tokens": {"existingSecret": "own-tokens"},
     "serviceToken": {"existingSecret": "own-service-token"},
+    "cacheSecrets": {"existingSecret": "own-cache-secrets"},
     "nightly": {"enabled": True, "kind": "Job", "claim": "articles"},
 }
 BARE: dict[str, Any] = {
@@ -264,6 +265,8 @@ def test_the_first_install_makes_a_token_that_the_gateway_knows_by_its_hash(defa
     [mounted] = [volume["secret"] for volume in pod["volumes"] if volume["name"] == "tokens"]
     assert mounted["items"] == [{"key": "tokens.toml", "path": "tokens.toml"}]
     assert len(base64.b64decode(one(default, "Secret", "service-token")["data"]["token"])) >= 32
+    secrets = base64.b64decode(one(default, "Secret", "cache-secrets")["data"]["secrets"])
+    assert len(base64.b64decode(secrets)) == 32
 
 
 def test_the_cache_forgets_and_the_jobs_are_kept(default: list[Resource]) -> None:
