@@ -118,5 +118,5 @@ if __name__ == "__main__":
     except BadGlossary as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    logs.configure(settings.log_level, process="gateway")
+    logs.configure(settings.log_level, process="gateway", traces_endpoint=settings.traces_endpoint)
     asyncio.run(main(settings, glossaries))

@@ -17,7 +17,7 @@ from khulasa.v1 import (
     translator_pb2,
     translator_pb2_grpc,
 )
-from services.harness import deadline, relay
+from services.harness import deadline, relay, tracing
 from services.harness.errors import Reason, Refusal
 from services.harness.server import KEEPALIVE, MAX_MESSAGE_BYTES
 from services.harness.watched_files import WatchedFiles
@@ -86,7 +86,13 @@ class Downstream:
     def _connect(self) -> None:
         self._connected_with = self._tls_files.value()
         self._channels = [
-            open_channel(address, options=CHANNEL_OPTIONS, token=self._token, tls=self._tls)
+            open_channel(
+                address,
+                options=CHANNEL_OPTIONS,
+                interceptors=tracing.client_interceptors(),
+                token=self._token,
+                tls=self._tls,
+            )
             for address in self._addresses
         ]
         self._translator = translator_pb2_grpc.TranslatorStub(self._channels[0])

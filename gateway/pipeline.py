@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
+from prometheus_client import Counter
 
 from gateway import cache_key, paragraphs, summary_first
 from gateway.answer import Answer
@@ -24,6 +25,9 @@ from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
 from services.harness import caller, deadline, priority, work
 from services.harness.errors import Reason, Refusal
+from services.harness.metrics import STAGE_SECONDS, stage
+
+ARTICLES = Counter("khulasa_articles_total", "Articles answered, by what the cache had of them.", ["cache"])
 
 # Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
 # that fill its batches. A few groups at once keep all its cores busy without flooding its queue.
@@ -68,8 +72,11 @@ class Pipeline:
             kept = await run.kept_answer()
             if kept is None:
                 async for event in run.shared_events():
+                    if event.WhichOneof("event") == "finished":
+                        _count(event.finished.provenance)
                     yield event
             else:
+                _count(kept.provenance)
                 for event in replay(kept.message()):
                     yield event
 
@@ -82,10 +89,12 @@ class Pipeline:
             run = await self._run(article, options)
             kept = await run.kept_answer()
             if kept is not None:
+                _count(kept.provenance)
                 return kept
             made = gateway_pb2.ProcessArticleResponse()
             async for event in run.shared_events():
                 add(made, event)
+            _count(made.provenance)
             return Answer.of(made)
 
     def tenant(self, client: str) -> str:
@@ -131,7 +140,8 @@ class _Run:
         """Return the answer from the cache, or None where it has to be made."""
         if self._options.bypass_cache:
             return None
-        [kept] = await self._cache.get_many([self._key], Answer, client=self._client)
+        with stage("cache"):
+            [kept] = await self._cache.get_many([self._key], Answer, client=self._client)
         if kept is None:
             return None
         provenance = kept.provenance
@@ -204,9 +214,10 @@ class _Run:
 
     async def _extract(self) -> article_pb2.ExtractedText:
         try:
-            extracted = await self._pipeline.extractor.extract(
-                self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
-            )
+            with stage("extract"):
+                extracted = await self._pipeline.extractor.extract(
+                    self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
+                )
         except NoArticleInHtml:
             raise Refusal(
                 Reason.NO_ARTICLE_IN_HTML,
@@ -389,6 +400,8 @@ class _Run:
             flagged_sentences=sum(is_doubtful([sentence]) for sentence in sentences),
             verdict=verdict_on(sentences),
         )
+        STAGE_SECONDS.labels("translate").observe(self._translation_s)
+        STAGE_SECONDS.labels("summarize").observe(self._summary_s)
         _set_seconds(provenance.total_time, time.perf_counter() - self._started)
         _set_seconds(provenance.translation_time, self._translation_s)
         _set_seconds(provenance.summary_time, self._summary_s)
@@ -429,6 +442,11 @@ def replay(answer: gateway_pb2.ProcessArticleResponse) -> list[Event]:
 def pipeline_version(model: ModelIdentity, ranking: str) -> str:
     """Return the version of all that shapes an answer beside the model: `Provenance.pipeline`."""
     return f"translator-{model.pipeline} gateway-{cache_key.VERSION} summarizer-{ranking}"
+
+
+def cache_use_name(provenance: article_pb2.Provenance) -> str:
+    """Return what the cache had of an article, as logs and metrics name it: "hit", "partial", "miss", "bypassed"."""
+    return article_pb2.Provenance.CacheUse.Name(provenance.cache_use).removeprefix("CACHE_USE_").lower()
 
 
 def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -488,3 +506,7 @@ def _set_seconds(duration: Duration, seconds: float) -> None:
 def _length(article: article_pb2.Article) -> int:
     """Return the characters that count against a client's quota."""
     return len(article.title) + len(article.text or article.html)
+
+
+def _count(provenance: article_pb2.Provenance) -> None:
+    ARTICLES.labels(cache_use_name(provenance)).inc()

@@ -13,11 +13,12 @@ from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.glossaries import Glossaries, resolved
-from gateway.pipeline import Event, Pipeline, pipeline_version
+from gateway.pipeline import Event, Pipeline, cache_use_name, pipeline_version
 from gateway.purge import Purger
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields, log_internal_error
+from services.harness.metrics import REFUSALS
 
 ARTICLES_AT_ONCE = 16
 
@@ -158,18 +159,23 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
                 answer = await self._answer(request.article, request.options)
                 response.result.ParseFromString(answer.SerializeToString())
         except Refusal as refusal:
-            response.status.CopyFrom(refusal.to_status())
+            _refuse(response, refusal)
         except TimeoutError:
             limit_s = self._max_article_s
             late = Refusal(Reason.DEADLINE_EXCEEDED, f"The article was not done in {limit_s:g} s.", limit_s=limit_s)
-            response.status.CopyFrom(late.to_status())
+            _refuse(response, late)
         except Exception:
-            response.status.CopyFrom(log_internal_error().to_status())
+            _refuse(response, log_internal_error())
         answers.put_nowait(response)
 
 
 _END = gateway_pb2.ProcessArticlesResponse()
 """Wakes the answering side of a stream when there are no more requests."""
+
+
+def _refuse(response: gateway_pb2.ProcessArticlesResponse, refusal: Refusal) -> None:
+    REFUSALS.labels(refusal.reason.value).inc()
+    response.status.CopyFrom(refusal.to_status())
 
 
 def _refused_id(article_id: str, seen: set[str]) -> Refusal | None:
@@ -181,11 +187,10 @@ def _refused_id(article_id: str, seen: set[str]) -> Refusal | None:
 
 
 def _counts(provenance: article_pb2.Provenance) -> dict[str, object]:
-    use = article_pb2.Provenance.CacheUse.Name(provenance.cache_use)
     return {
         "paragraphs": provenance.paragraphs,
         "sentences": provenance.sentences,
         "flagged": provenance.flagged_sentences,
-        "cache": use.removeprefix("CACHE_USE_").lower(),
+        "cache": cache_use_name(provenance),
         "translation_ms": provenance.translation_time.ToMilliseconds(),
     }

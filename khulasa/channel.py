@@ -45,15 +45,17 @@ def open_channel(
     address: str,
     *,
     options: Sequence[tuple[str, Any]] = (),
+    interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     token: Callable[[], str] | None = None,
     tls: Tls | None = None,
 ) -> grpc.aio.Channel:
     """Return a channel whose every call carries the token of that moment. Raises UnreadableFile for a file of `tls`."""
     if tls is None:
-        channel = grpc.aio.insecure_channel(address, options=options)
+        channel = grpc.aio.insecure_channel(address, options=options, interceptors=interceptors)
     else:
         ca, key, cert = (_read(path) for path in (tls.ca, tls.key, tls.cert))
-        channel = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options=options)
+        credentials = grpc.ssl_channel_credentials(ca, key, cert)
+        channel = grpc.aio.secure_channel(address, credentials, options=options, interceptors=interceptors)
     return channel if token is None else cast(grpc.aio.Channel, _WithToken(channel, token))
 
 

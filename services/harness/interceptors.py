@@ -1,5 +1,6 @@
 """What happens around every call. In this order, outermost first:
 
+    served      shows the call in its trace, if traces are made
     measured    counts the call and writes its log line
     answered    turns exceptions into statuses
     identified  tells who calls
@@ -20,7 +21,7 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
-from services.harness import caller, deadline, logs, metrics
+from services.harness import caller, deadline, logs, metrics, tracing
 from services.harness.credentials import Credentials
 from services.harness.errors import Reason, Refusal
 from services.harness.requests import Unreadable, strict
@@ -72,7 +73,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, behaviour: Callable[..., Awaitable[Message]]) -> Callable[..., Awaitable[Message]]:
         async def call(request: Any, context: Context) -> Message:
-            with _measured(method):
+            with tracing.served(method, context.invocation_metadata()), _measured(method):
                 async with _answered(context), self._identified(context), self._limited(context):
                     return await behaviour(_readable(request), context)
             raise AssertionError("a call that is refused is aborted")
@@ -83,7 +84,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, method: str, behaviour: Callable[..., AsyncIterator[Message]], *, endless: bool
     ) -> Callable[..., AsyncIterator[Message]]:
         async def call(request: Any, context: Context) -> AsyncIterator[Message]:
-            with _measured(method):
+            with tracing.served(method, context.invocation_metadata()), _measured(method):
                 async with _answered(context), self._identified(context), self._limited(context, endless=endless):
                     async for response in behaviour(_readable(request), context):
                         yield response
@@ -133,6 +134,7 @@ def _measured(method: str) -> Iterator[None]:
         raise aborted.cause from None
     finally:
         spent_s = time.perf_counter() - started
+        tracing.ended(code.name)
         metrics.CALLS_IN_PROGRESS.labels(short).dec()
         metrics.CALLS.labels(short, code.name).inc()
         metrics.CALL_SECONDS.labels(short).observe(spent_s)
@@ -153,6 +155,7 @@ async def _answered(context: Context) -> AsyncIterator[None]:
 
 async def _abort(context: Context, refusal: Refusal) -> None:
     logs.call_fields(reason=refusal.reason.value)
+    metrics.REFUSALS.labels(refusal.reason.value).inc()
     try:
         await context.abort(
             refusal.code,

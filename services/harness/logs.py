@@ -3,8 +3,8 @@
 Exceptions are logged by their types and places alone. Their messages quote what they are about: of a text that cannot
 be encoded, Python's own has the whole text.
 
-On a terminal they are aligned for people, elsewhere JSON for machines. `call_fields` lets a handler add to the one line
-that is written for its call.
+On a terminal they are aligned for people, elsewhere JSON for machines; docs/operations.md lists events and fields.
+`call_fields` lets a handler add to the one line that is written for its call.
 """
 
 import json
@@ -16,13 +16,14 @@ from contextvars import ContextVar
 
 import structlog
 
+from services.harness import tracing
 from services.harness.errors import Reason, Refusal
 
 _call_fields: ContextVar[dict[str, object]] = ContextVar("call_fields")
 
 
-def configure(level: str, *, process: str) -> None:
-    """Set up logging for this process, once, at its start."""
+def configure(level: str, *, process: str, traces_endpoint: str = "") -> None:
+    """Set up logging and tracing for this process, once, at its start; ends it with status 2 if it cannot trace."""
     people = sys.stderr.isatty()
     renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if people else _as_json
     structlog.configure(
@@ -31,6 +32,7 @@ def configure(level: str, *, process: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_messages,
+            _add_trace,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
@@ -41,6 +43,11 @@ def configure(level: str, *, process: str) -> None:
     )
     structlog.contextvars.bind_contextvars(process=process)
     logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+    try:
+        tracing.configure(traces_endpoint, process=process)
+    except tracing.TracingUnavailable as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 class _Libraries(logging.Handler):
@@ -89,6 +96,12 @@ _json = json.JSONEncoder(ensure_ascii=False, default=repr)
 
 def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> bytes:
     return _json.encode(event).encode()
+
+
+def _add_trace(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if trace := tracing.trace_id():
+        line["trace"] = trace
+    return line
 
 
 def start_call_fields() -> dict[str, object]:

@@ -17,11 +17,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from services.harness import metrics, tracing
 from services.harness.credentials import Credentials
 from services.harness.interceptors import CallInterceptor
 from services.harness.settings import ServerSettings
 from services.harness.tls import server_credentials
 
+# The name under which health is asked whether the process lives: it answers, whether or not it is ready.
+LIVE = "live"
 # The largest message: an article of 1 MB comes back in both languages with offsets, about 6 MB.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 # Who calls a server that is frozen or cut off finds out in seven seconds, and calls another replica. ping_timeout_ms is
@@ -68,10 +71,11 @@ class Server:
                 *PINGS_ALLOWED,
                 ("grpc.max_concurrent_streams", settings.max_calls),  # of one connection: the rest wait at the caller's
                 ("grpc.so_reuseport", 0),  # a second process on the port is an error, not a silent share of the calls
+                *_connection_age(settings.max_connection_age_s),
             ],
         )
+        self._health_server = grpc.aio.server() if settings.health_address else None
         self.port = 0
-        self._health_server = grpc.aio.server(maximum_concurrent_rpcs=settings.max_calls)
         self.health_port = 0
 
     async def start(self) -> None:
@@ -83,24 +87,28 @@ class Server:
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         self.port = self._listen()
         await self._server.start()
-        if self._settings.health_address:
+        if self._health_server:
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
             self.health_port = self._health_server.add_insecure_port(self._settings.health_address)
             await self._health_server.start()
+        await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
 
     async def warm_up(self) -> None:
         """Do what the service needs before its work, then tell the world that it is ready."""
         await self._service.warm_up()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        metrics.READY.set(1)
         log.info("ready", service=self._service.name, port=self.port)
 
     async def drain(self) -> None:
         """Stop being found, let the calls in progress end within the limit, then stop."""
         await self._health.enter_graceful_shutdown()
+        metrics.READY.set(0)
         log.info("draining", limit_s=self._settings.drain_s)
         await asyncio.sleep(self._settings.drain_notice_s)
         await self._server.stop(grace=self._settings.drain_s)
-        await self._health_server.stop(grace=None)
+        if self._health_server:
+            await self._health_server.stop(grace=0)
         log.info("stopped")
 
     def _listen(self) -> int:
@@ -137,8 +145,14 @@ async def serve(settings: ServerSettings, service: Service) -> None:
     failed = warming.done() and warming.exception() is not None
     warming.cancel()
     await server.drain()
+    tracing.stop()
     if failed:
         raise SystemExit(1)
+
+
+def _connection_age(seconds: float) -> list[tuple[str, int]]:
+    """Return the option, if any. Calls in progress have all the time they need: the library's default."""
+    return [("grpc.max_connection_age_ms", round(seconds * 1000))] if seconds else []
 
 
 def _stop_signal() -> asyncio.Event:

@@ -45,10 +45,16 @@ class ServerSettings(BaseSettings):
     """What the gateway sends to the translator and the summarizer, and they ask for; at least 32 characters."""
     service_token_file: Path | None = None
     """The same from a file: the gateway sends the first line, all lines are taken, so that a token can be changed."""
-    health_address: str = ""
-    """Host and port where health alone is answered, without TLS: Kubernetes' probes know none. Empty: nowhere."""
     metrics_address: str = ""
     """Host and port of the Prometheus endpoint; empty: none."""
+    health_address: str = ""
+    """Host and port that answer health alone, in plain text and to everybody, for Kubernetes' probes, which have no
+    certificates and no tokens; empty: only `address` answers health."""
+    traces_endpoint: str = ""
+    """OTLP collector for traces, such as http://collector:4317; empty: no traces."""
+    max_connection_age_s: float = Field(0, ge=0)
+    """Connections are closed after this time, their calls done, so that callers look the name up again and find new
+    replicas; 0: never. A few minutes where replicas come and go."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     max_call_s: float = Field(300, gt=0)
     """Longest time for a call whose caller sets no deadline, and the limit for those who do: 1 MB takes minutes."""
