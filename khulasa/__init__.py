@@ -3,6 +3,7 @@
 from khulasa.client import AsyncClient, Client
 from khulasa.errors import (
     BadRequest,
+    Cancelled,
     DeadlineExceeded,
     InternalError,
     KhulasaError,
@@ -40,6 +41,7 @@ __all__ = [
     "AsyncClient",
     "BadRequest",
     "CacheUse",
+    "Cancelled",
     "Client",
     "DeadlineExceeded",
     "Event",
