@@ -25,10 +25,12 @@ from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
 from gateway.glossaries import Glossaries
 from gateway.html import HtmlExtractor
+from gateway.jobs.parts import JobParts
 from gateway.pipeline import Lifetimes, Pipeline
 from gateway.purge import Purger
 from gateway.quotas import Quotas
 from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
 from khulasa import AsyncClient
 from khulasa.v1 import gateway_pb2_grpc, summarizer_pb2_grpc, translator_pb2_grpc
 from services.harness.clients import Clients, Limits
@@ -206,6 +208,7 @@ class Stack:
         self.cache = cache
         self.addresses: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
+        self.pipeline: Pipeline | None = None
 
 
 @pytest.fixture(scope="session")
@@ -242,8 +245,9 @@ async def start_stack(
     defaults: Limits | None = None,
     cache_secrets: CacheSecrets | None = None,
     cache_shared: bool = False,
+    job_settings: GatewaySettings | None = None,
 ) -> Stack:
-    """Start the services on free ports; `parts` stops them."""
+    """Start the services on free ports; `parts` stops them. With `job_settings` the gateway takes jobs."""
     model = Model.open(model_folder)
     engine = ScriptedEngine(model)
     parts.callback(engine.released.set)
@@ -292,13 +296,18 @@ async def start_stack(
         glossaries=glossaries or {},
         purger=Purger(pipeline, cache, clients),
     )
-    await start_server(
-        stack,
-        "gateway",
-        lambda server: gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server),
-        parts,
-        credentials=ClientCredentials(clients) if clients else None,
-    )
+    stack.pipeline = pipeline
+
+    def register(server: grpc.aio.Server) -> None:
+        gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server)
+        if jobs:
+            jobs.register(server)
+
+    jobs = None
+    if job_settings is not None:
+        jobs = await JobParts.start(job_settings, pipeline, glossaries or {}, parts)
+    credentials = ClientCredentials(clients) if clients else None
+    await start_server(stack, "gateway", register, parts, credentials=credentials)
     return stack
 
 

@@ -26,7 +26,7 @@ from services.harness.credentials import Credentials
 from services.harness.errors import Reason, Refusal
 from services.harness.requests import Unreadable, strict
 
-OUR_METHODS = "/khulasa."
+OUR_METHODS = ("/khulasa.", "/google.longrunning.")
 OPEN_METHODS = "/grpc.health."
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -65,16 +65,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         wrapped = self._wrapped[method] = make(
             self._streaming(method, behaviour, endless=handler.request_streaming)
             if handler.response_streaming
-            else self._unary(method, behaviour),
+            else self._unary(method, behaviour, endless=handler.request_streaming),
             request_deserializer=strict(handler.request_deserializer),
             response_serializer=_serialized,
         )
         return wrapped
 
-    def _unary(self, method: str, behaviour: Callable[..., Awaitable[Message]]) -> Callable[..., Awaitable[Message]]:
+    def _unary(
+        self, method: str, behaviour: Callable[..., Awaitable[Message]], *, endless: bool
+    ) -> Callable[..., Awaitable[Message]]:
         async def call(request: Any, context: Context) -> Message:
             with tracing.served(method, context.invocation_metadata()), _measured(method):
-                async with _answered(context), self._identified(context), self._limited(context):
+                async with _answered(context), self._identified(context), self._limited(context, endless=endless):
                     return await behaviour(_readable(request), context)
             raise AssertionError("a call that is refused is aborted")
 

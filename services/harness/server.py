@@ -47,6 +47,8 @@ class Service:
     """Returns when the service can do its work; until then its health is NOT_SERVING. An error ends the process."""
     credentials: Credentials | None = None
     """Tells who calls; None: what the settings say."""
+    others: tuple[str, ...] = ()
+    """Full names of further services that `register` adds, for reflection."""
 
 
 class Server:
@@ -83,7 +85,7 @@ class Server:
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self._service.register(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (self._service.name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        names = (self._service.name, *self._service.others, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         self.port = self._listen()
         await self._server.start()
