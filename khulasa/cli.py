@@ -7,7 +7,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,37 +15,39 @@ import typer
 from rich.console import Console
 
 from khulasa import model_commands
+from khulasa.article_options import (
+    Address,
+    Boilerplate,
+    Glossary,
+    NoCache,
+    Ratio,
+    Sentences,
+    SummaryFirst,
+    Timeout,
+    Words,
+    budget_of,
+    glossary_of,
+)
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
-from khulasa.glossary import rows
+from khulasa.jobs import command as run_command
 from khulasa.reading import decode, looks_like_html
 from khulasa.show import show_result, show_summary, to_json
 from khulasa.train_command import train
-from khulasa.types import Article, Options, Result, SummaryBudget
+from khulasa.types import Article, Options, Result
 from khulasa.up import CannotStart, Services
 
 app = typer.Typer(help="Arabic articles in, checked English translations and summaries out.", no_args_is_help=True)
 app.command()(train)
 app.add_typer(model_commands.app, name="model")
+job_app = typer.Typer(help="Many articles.", no_args_is_help=True)
+job_app.command()(run_command.run)
+app.add_typer(job_app, name="job")
 console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)
 
 Files = Annotated[list[str], typer.Argument(help="Text or HTML files, - for standard input.", metavar="FILE…")]
-Address = Annotated[str, typer.Option("--gateway", envvar="KHULASA_GATEWAY", help="Host and port of the gateway.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object for each file, a line each.")]
-Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds for each file.")]
-Sentences = Annotated[int | None, typer.Option(help="Length of the summary in sentences.")]
-Words = Annotated[int | None, typer.Option(help="Length of the summary in words.")]
-Ratio = Annotated[float | None, typer.Option(help="Length of the summary as a share of the sentences.")]
-Boilerplate = Annotated[bool, typer.Option("--boilerplate", help="Translate menu lines and credits too.")]
-Glossary = Annotated[
-    str, typer.Option(metavar="FILE.tsv|NAME", help="Terms to translate in one way: a file, or its name on the server.")
-]
-SummaryFirst = Annotated[
-    bool,
-    typer.Option("--summary-first", help="Rank the Arabic, translate only what the summary shows."),
-]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read the cache nor write it.")]
 
 
 @app.command()
@@ -73,10 +75,10 @@ def translate(
 ) -> None:
     """Translate articles; print them in English with their summaries and what to doubt."""
     options = Options(
-        _budget(sentences, words, ratio),
+        budget_of(sentences, words, ratio),
         translate_boilerplate=boilerplate,
         bypass_cache=no_cache,
-        glossary=_glossary(glossary),
+        glossary=glossary_of(glossary),
     )
     _process(
         files, gateway, timeout, options, _print_json if as_json else lambda _, result: show_result(result, console)
@@ -105,9 +107,9 @@ def summarize(
             show_summary(result.summary, console)
 
     options = Options(
-        _budget(sentences, words, ratio),
+        budget_of(sentences, words, ratio),
         bypass_cache=no_cache,
-        glossary=_glossary(glossary),
+        glossary=glossary_of(glossary),
         summary_first=summary_first,
     )
     _process(files, gateway, timeout, options, show)
@@ -188,28 +190,6 @@ def _read(name: str) -> Article:
         raise UnreadableFile(f"cannot be read: {error.strerror}") from None
     text = decode(data)
     return Article(html=text) if looks_like_html(text) else Article(text=text)
-
-
-def _glossary(given: str) -> Mapping[str, str] | str:
-    """Return the terms of a file; what is no file's name is a name on the server."""
-    if not given.endswith(".tsv"):
-        return given
-    try:
-        terms = {source: target for _, source, target in rows(decode(Path(given).read_bytes()))}
-    except OSError as error:
-        raise typer.BadParameter(f"{given} cannot be read: {error.strerror}", param_hint="--glossary") from None
-    except UnreadableFile as error:
-        raise typer.BadParameter(f"{given}: {error}", param_hint="--glossary") from None
-    if not terms:
-        raise typer.BadParameter(f"{given} has no terms.", param_hint="--glossary")
-    return terms
-
-
-def _budget(sentences: int | None, words: int | None, ratio: float | None) -> SummaryBudget:
-    try:
-        return SummaryBudget(sentences=sentences, words=words, ratio=ratio)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def _print_json(name: str, result: Result) -> None:
