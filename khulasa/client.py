@@ -43,7 +43,7 @@ class AsyncClient:
     can read; by default what the variables say (`Tls.from_environment`).
 
     `timeout_s` bounds each call, but not `process_many`, whose articles have the server's limit each. Only what is safe
-    to repeat is tried again, up to three times: a service that is away, an overload that says when to come back.
+    to repeat is tried again, up to `retries` times: a service that is away, an overload that says when to come back.
     """
 
     def __init__(
@@ -51,11 +51,13 @@ class AsyncClient:
         address: str = DEFAULT_ADDRESS,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        retries: int = RETRIES,
         token: str | None = None,
         tls: Tls | None = None,
     ) -> None:
         """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._timeout_s = timeout_s
+        self._retries = retries
         sent = _sendable(token or token_from_environment())
         self._channel = open_channel(
             address,
@@ -238,13 +240,13 @@ class AsyncClient:
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._timeout_s
-        for attempt in range(RETRIES + 1):
+        for attempt in range(self._retries + 1):
             try:
                 return await method(request, timeout=max(0.001, ends_at - loop.time()))
             except grpc.aio.AioRpcError as rpc_error:
                 error = errors.from_rpc_error(rpc_error)
                 wait_s = _wait_s(error, attempt)
-                if wait_s is None or attempt == RETRIES or loop.time() + wait_s >= ends_at:
+                if wait_s is None or attempt == self._retries or loop.time() + wait_s >= ends_at:
                     raise error from None
             await asyncio.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
