@@ -12,6 +12,7 @@ from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
 from gateway.glossaries import BadGlossary, Glossaries, read_glossaries
 from gateway.html import HtmlExtractor
+from gateway.http.server import HttpServer
 from gateway.pipeline import Lifetimes, Pipeline
 from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
@@ -75,12 +76,24 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
                     waiting = True
                 await asyncio.sleep(RETRY_S)
 
+        doors = []
+        if settings.http_address:
+            doors.append(
+                HttpServer(
+                    settings.http_address,
+                    service,
+                    hosts=settings.http_hosts,
+                    max_call_s=settings.max_call_s,
+                    max_calls=settings.max_calls,
+                )
+            )
         await serve(
             settings,
             Service(
                 name="khulasa.v1.Gateway",
                 register=lambda server: gateway_pb2_grpc.add_GatewayServicer_to_server(service, server),
                 warm_up=warm_up,
+                doors=doors,
             ),
         )
 

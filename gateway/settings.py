@@ -1,8 +1,9 @@
 """Settings of the gateway process."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.harness.settings import ServerSettings
 
@@ -11,6 +12,11 @@ class GatewaySettings(ServerSettings):
     """`KHULASA_*` of the gateway."""
 
     address: str = "127.0.0.1:50050"
+    http_address: str = ""
+    """Host and port of the HTTP API and the reader page; empty: none. `khulasa up` gives it 127.0.0.1:8080."""
+    http_hosts: str = ""
+    """Names, with commas, under which browsers may reach it beside this machine's own: a page of another name that was
+    pointed at this address must not read what is here."""
     translator: str = "127.0.0.1:50051"
     """gRPC target of the translator; in a cluster "dns:///" and a headless service, so that all replicas get calls."""
     summarizer: str = "127.0.0.1:50052"
@@ -27,3 +33,9 @@ class GatewaySettings(ServerSettings):
     """Folder of glossaries that requests may name: `NAME.tsv`, a source, a tab and a target on each line."""
     html_timeout_s: float = Field(10, gt=0)
     """Extraction of a page of 1 MB takes about one second; what takes ten is an attack."""
+
+    @model_validator(mode="after")
+    def _refuse_open_http_address(self) -> Self:
+        if self.http_address:
+            self._check_open("HTTP_ADDRESS", self.http_address)
+        return self

@@ -193,6 +193,7 @@ class Stack:
         self.cache = cache
         self.addresses: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
+        self.gateway: GatewayService | None = None
 
 
 @pytest.fixture(scope="session")
@@ -265,6 +266,7 @@ async def start_stack(
     gateway = GatewayService(
         pipeline, downstream, cache, cache_name="test", max_article_s=60, glossaries=glossaries or {}
     )
+    stack.gateway = gateway
     await start_server(
         stack, "gateway", lambda server: gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server), parts
     )

@@ -7,8 +7,9 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 import prometheus_client
@@ -26,6 +27,19 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 log = structlog.get_logger()
 
 
+class Door(Protocol):
+    """Another way into the service, which comes, drains and goes with the gRPC server."""
+
+    async def start(self) -> None:
+        """Listen. Raises RuntimeError if the address is taken."""
+
+    def set_ready(self, ready: bool) -> None:
+        """Tell those who ask whether the service can do its work."""
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse new calls, let those in progress end within `grace_s`, then stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What one process serves."""
@@ -35,6 +49,7 @@ class Service:
     register: Callable[[grpc.aio.Server], None]
     warm_up: Callable[[], Awaitable[None]]
     """Returns when the service can do its work; until then its health is NOT_SERVING. An error ends the process."""
+    doors: Sequence[Door] = ()
 
 
 class Server:
@@ -64,19 +79,26 @@ class Server:
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         self.port = self._server.add_insecure_port(self._settings.address)
         await self._server.start()
+        for door in self._service.doors:
+            await door.start()
 
     async def warm_up(self) -> None:
         """Do what the service needs before its work, then tell the world that it is ready."""
         await self._service.warm_up()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        for door in self._service.doors:
+            door.set_ready(True)
         log.info("ready", service=self._service.name, port=self.port)
 
     async def drain(self) -> None:
         """Stop being found, let the calls in progress end within the limit, then stop."""
         await self._health.enter_graceful_shutdown()
+        for door in self._service.doors:
+            door.set_ready(False)
         log.info("draining", limit_s=self._settings.drain_s)
         await asyncio.sleep(self._settings.drain_notice_s)
-        await self._server.stop(grace=self._settings.drain_s)
+        grace_s = self._settings.drain_s
+        await asyncio.gather(self._server.stop(grace_s), *(door.drain(grace_s) for door in self._service.doors))
         log.info("stopped")
 
     async def _set_health(self, status: int) -> None:
@@ -93,7 +115,7 @@ async def serve(settings: ServerSettings, service: Service) -> None:
         prometheus_client.start_http_server(int(port), host)
     try:
         await server.start()
-    except RuntimeError as error:  # gRPC's way to say that the port is taken
+    except RuntimeError as error:  # gRPC's way, and a door's, to say that the port is taken
         log.error("cannot start", why=str(error), address=settings.address)
         raise SystemExit(1) from None
     warming = asyncio.create_task(server.warm_up())

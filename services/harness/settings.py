@@ -37,14 +37,17 @@ class ServerSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_open_address(self) -> Self:
-        host = self.address.rpartition(":")[0].strip("[]")
-        loopback = self.address.startswith("unix:") or host == "localhost" or _is_loopback(host)
+        self._check_open("ADDRESS", self.address)
+        return self
+
+    def _check_open(self, name: str, address: str) -> None:
+        host = address.rpartition(":")[0].strip("[]")
+        loopback = address.startswith("unix:") or host == "localhost" or _is_loopback(host)
         if not (loopback or self.allow_open):
             raise ValueError(
-                f"{PREFIX}ADDRESS is {self.address!r}, which others can reach, and no credentials are asked for. "
+                f"{PREFIX}{name} is {address!r}, which others can reach, and no credentials are asked for. "
                 f"Listen on 127.0.0.1, or set {PREFIX}ALLOW_OPEN=true where the network keeps others out."
             )
-        return self
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)
