@@ -192,9 +192,10 @@ class Call:
             caller.start(door.credentials.caller_of(authorization))
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.method == "POST" and content_type not in self._content_types:
+            expected = " or ".join(filter(None, self._content_types))
             raise Refusal(
                 Reason.CONTENT_TYPE_UNSUPPORTED,
-                f"The Content-Type is {content_type[:100]!r}, expected {' or '.join(filter(None, self._content_types))}.",
+                f"The Content-Type is {content_type[:100]!r}, expected {expected}.",
                 content_type=content_type[:100],
             )
         asked = Asked(request, await bodies.read(receive, request.headers.get("content-length")), content_type)
