@@ -61,7 +61,8 @@ async def test_arabic_stands_right_to_left_beside_the_english(page: Page, flood:
     await read(page, flood)
     english, arabic = page.locator(".row .en").nth(1), page.locator(".row .ar").nth(1)
     left, right = await english.bounding_box(), await arabic.bounding_box()
-    assert left and right
+    assert left is not None
+    assert right is not None
     assert left["x"] + left["width"] <= right["x"]
     style = await arabic.evaluate("e => [getComputedStyle(e).direction, getComputedStyle(e).textAlign]")
     assert style == ["rtl", "right"]
@@ -82,7 +83,7 @@ async def test_pointing_lights_the_counterpart(page: Page, flood: str) -> None:
 
 
 async def test_summary_jumps_to_its_source(page: Page, flood: str) -> None:
-    """Following a sentence of the summary focuses the very same sentence in the article, in view, and lights its Arabic."""
+    """Following a sentence of the summary focuses the very same sentence in the article and lights its Arabic."""
     await read(page, flood)
     link = page.locator("#summary-list a").last
     text = await link.inner_text()
@@ -96,7 +97,7 @@ async def test_summary_jumps_to_its_source(page: Page, flood: str) -> None:
 
 
 async def test_keyboard_alone_is_enough(page: Page, flood: str) -> None:
-    """From the field by Tab to the button, through the sentences by arrows, into the details by Enter, out by Escape."""
+    """From the field by Tab to the button, by arrows through the sentences, by Enter into the details."""
     await page.focus("#source")
     await page.keyboard.insert_text(flood)
     await page.keyboard.press("Tab")
@@ -133,7 +134,7 @@ async def test_doubt_is_told_in_words(stack: Stack, page: Page, flood: str) -> N
 
 def test_every_reason_has_words() -> None:
     """Each reason of the protos has words on the page, and the client's list has no other."""
-    names = {name for name in article_pb2.Flag.Reason.keys() if name != "REASON_UNSPECIFIED"}
+    names = {name for name in dict(article_pb2.Flag.Reason.items()) if name != "REASON_UNSPECIFIED"}
     assert {f"REASON_{reason.name}" for reason in FLAG_WORDS} - {"REASON_UNKNOWN"} == names
     assert len(set(FLAG_WORDS.values())) == len(FlagReason)
 
@@ -189,7 +190,7 @@ async def test_file_is_read_in_its_encoding(page: Page, flood: str, tmp_path: Pa
 async def test_file_can_be_dropped(page: Page, flood: str) -> None:
     """A file that is dropped anywhere on the page is translated."""
     data = await page.evaluate_handle(
-        "text => { const d = new DataTransfer(); d.items.add(new File([text], 'a.txt', {type: 'text/plain'})); return d }",
+        "text => { const d = new DataTransfer(); d.items.add(new File([text], 'a.txt')); return d }",
         flood,
     )
     await page.dispatch_event("body", "dragover", {"dataTransfer": data})
@@ -237,8 +238,9 @@ async def test_stopping_cancels(stack: Stack, page: Page, flood: str) -> None:
     await expect(page.locator("#status")).to_contain_text("Stopped")
     assert stack.gateway is not None
     async with asyncio.timeout(10):
-        while stack.gateway._pipeline.flights._flights:  # noqa: ASYNC110
+        while stack.gateway._pipeline.flights._flights:  # noqa: ASYNC110  # a flight's end is no event
             await asyncio.sleep(0.02)
+    stack.engine.released.set()
 
 
 async def test_recent_articles_stay_in_the_browser(page: Page, flood: str, server: HttpServer) -> None:
@@ -344,7 +346,8 @@ async def test_narrow_screens_need_no_sideways_scrolling(page: Page, flood: str)
         await page.locator(".row .en").nth(1).bounding_box(),
         await page.locator(".row .ar").nth(1).bounding_box(),
     )
-    assert english and arabic
+    assert english is not None
+    assert arabic is not None
     assert arabic["y"] >= english["y"] + english["height"]
 
 

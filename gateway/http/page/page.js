@@ -362,6 +362,7 @@ function showEnd(provenance) {
   const cached = provenance.cacheUse.slice(10).toLowerCase();
   byId("provenance").textContent =
     `${provenance.model} ${provenance.modelDigest.slice(0, 12)} · ${provenance.engine} · cache ${cached} · ${parseFloat(provenance.totalTime).toFixed(1)} s`;
+  setWorking(false);
   const doubtful = provenance.flaggedSentences;
   tell(`Done: ${provenance.sentences} sentences, ${doubtful ? `${doubtful} doubtful` : "none doubtful"}.`);
 }
