@@ -13,6 +13,7 @@ from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
 from gateway.glossaries import BadGlossary, Glossaries, read_glossaries
 from gateway.html import HtmlExtractor
+from gateway.http.server import HttpServer
 from gateway.jobs.parts import JobParts
 from gateway.pipeline import Lifetimes, Pipeline
 from gateway.purge import Purger
@@ -103,6 +104,18 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
                         log.info("waiting", why=waiting_for, **places)
                 await asyncio.sleep(RETRY_S)
 
+        doors = []
+        if settings.http_address:
+            doors.append(
+                HttpServer(
+                    settings.http_address,
+                    service,
+                    hosts=settings.http_hosts,
+                    max_call_s=settings.max_call_s,
+                    max_calls=settings.max_calls,
+                    credentials=settings.credentials() if settings.tokens_file else None,
+                )
+            )
         await serve(
             settings,
             Service(
@@ -110,6 +123,7 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
                 register=register,
                 warm_up=warm_up,
                 others=jobs.names,
+                doors=doors,
             ),
         )
 

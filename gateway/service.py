@@ -1,7 +1,7 @@
 """The gateway's RPCs: check the request, call the pipeline, shape the reply."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
 import grpc
@@ -55,9 +55,16 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         return answer
 
     async def StreamArticle(self, request: gateway_pb2.StreamArticleRequest, context: Context) -> AsyncIterator[Event]:
-        validation.check_article(request.article)
-        validation.check_options(request.options)
-        async for event in self._pipeline.process(request.article, resolved(request.options, self._glossaries)):
+        async for event in self.stream(request.article, request.options):
+            yield event
+
+    async def stream(
+        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
+    ) -> AsyncGenerator[Event, None]:
+        """Check one article and yield its events, for every way into the gateway. Raises Refusal."""
+        validation.check_article(article)
+        validation.check_options(options)
+        async for event in self._pipeline.process(article, resolved(options, self._glossaries)):
             if event.WhichOneof("event") == "finished":
                 call_fields(**_counts(event.finished.provenance))
             yield event

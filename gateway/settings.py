@@ -16,6 +16,11 @@ class GatewaySettings(ServerSettings):
     """`KHULASA_*` of the gateway."""
 
     address: str = "127.0.0.1:50050"
+    http_address: str = ""
+    """Host and port of the HTTP API and the reader page; empty: none. `khulasa up` gives it 127.0.0.1:8080."""
+    http_hosts: str = ""
+    """Names, with commas, under which browsers may reach it beside this machine's own: a page of another name that was
+    pointed at this address must not read what is here."""
     translator: str = "127.0.0.1:50051"
     """gRPC target of the translator; in a cluster "dns:///" and a headless service, so that all replicas get calls."""
     summarizer: str = "127.0.0.1:50052"
@@ -79,6 +84,15 @@ class GatewaySettings(ServerSettings):
         usable(f"{PREFIX}CACHE_SECRETS_FILE", self.cache_secrets)
         if tls := self.services_tls_files():
             usable(f"{PREFIX}SERVICES_TLS_*", lambda: [path.read_bytes() for path in tls.files])
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_open_http_address(self) -> Self:
+        if self.http_address:
+            # HTTP here is plain and knows no certificates, so only tokens tell who calls.
+            self.refuse_open(
+                "HTTP_ADDRESS", self.http_address, asked_for=bool(self.tokens_file), by=f"{PREFIX}TOKENS_FILE"
+            )
         return self
 
     @property

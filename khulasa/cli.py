@@ -44,6 +44,7 @@ from khulasa.up import CannotStart, Services
 app = typer.Typer(no_args_is_help=True)
 app.command()(train)
 app.add_typer(model_commands.app, name="model")
+DEFAULT_HTTP_ADDRESS = "127.0.0.1:8080"
 job_app.command()(run_command.run)
 app.add_typer(job_app, name="job")
 app.add_typer(token_app, name="token")
@@ -60,6 +61,9 @@ console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)
 
 Files = Annotated[list[str], typer.Argument(help="Text or HTML files, - for standard input.", metavar="FILE…")]
+HttpAddress = Annotated[
+    str, typer.Option("--http", envvar="KHULASA_HTTP_ADDRESS", help="Host and port of page and HTTP API; '': none.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object for each file, a line each.")]
 
 
@@ -89,10 +93,10 @@ def connection(
 
 
 @app.command()
-def up(address: Address = DEFAULT_ADDRESS) -> None:
-    """Run gateway, translator and summarizer on this machine until Ctrl-C."""
+def up(address: Address = DEFAULT_ADDRESS, http: HttpAddress = DEFAULT_HTTP_ADDRESS) -> None:
+    """Run gateway, translator and summarizer on this machine until Ctrl-C, with a page to read at."""
     try:
-        asyncio.run(_up(address))
+        asyncio.run(_up(address, http))
     except CannotStart as error:
         complaints.print(f"khulasa: {error}", style="red")
         raise typer.Exit(1) from None
@@ -210,11 +214,11 @@ def purge(
         raise typer.Exit(1) from None
 
 
-async def _up(address: str) -> None:
+async def _up(address: str, http: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    starting = asyncio.create_task(Services.start(gateway_address=address))
+    starting = asyncio.create_task(Services.start(gateway_address=address, http_address=http))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -222,7 +226,10 @@ async def _up(address: str) -> None:
         await asyncio.gather(starting, return_exceptions=True)
         return
     async with await starting as services:
-        complaints.print(f"Khulasa is ready at {address}. Try: khulasa translate FILE. Ctrl-C stops it.", style="green")
+        page = f" Open http://{http}/ to read." if http else ""
+        complaints.print(
+            f"Khulasa is ready at {address}. Try: khulasa translate FILE.{page} Ctrl-C stops it.", style="green"
+        )
         ended = asyncio.create_task(services.wait())
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():

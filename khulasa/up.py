@@ -51,12 +51,17 @@ class Services:
 
     @classmethod
     async def start(
-        cls, *, gateway_address: str | None = None, settings: Mapping[str, str] | None = None, quiet: bool = False
+        cls,
+        *,
+        gateway_address: str | None = None,
+        http_address: str = "",
+        settings: Mapping[str, str] | None = None,
+        quiet: bool = False,
     ) -> Self:
         """Start all three and return when the gateway is ready. Raises CannotStart.
 
-        The translator and the summarizer get free ports. `settings` are `KHULASA_*` variables for all of them; `quiet`
-        drops their logs below WARNING.
+        The translator and the summarizer get free ports; without `http_address` there is no HTTP. `settings` are
+        `KHULASA_*` variables for all of them; `quiet` drops their logs below WARNING.
         """
         if find_spec("services.translator") is None or find_spec("gateway") is None:
             raise CannotStart(
@@ -65,7 +70,8 @@ class Services:
         addresses = {name: f"127.0.0.1:{_free_port()}" for name in MODULES}
         addresses["gateway"] = gateway_address or addresses["gateway"]
         services = cls(addresses)
-        common = os.environ | {"KHULASA_LOG_LEVEL": "WARNING" if quiet else "INFO"} | dict(settings or {})
+        defaults = {"KHULASA_HTTP_ADDRESS": http_address, "KHULASA_LOG_LEVEL": "WARNING" if quiet else "INFO"}
+        common = os.environ | defaults | dict(settings or {})
         try:
             for name in MODULES:
                 await services.start_one(name, common)

@@ -209,6 +209,7 @@ class Stack:
         self.addresses: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
         self.pipeline: Pipeline | None = None
+        self.gateway: GatewayService | None = None
 
 
 @pytest.fixture(scope="session")
@@ -297,6 +298,7 @@ async def start_stack(
         purger=Purger(pipeline, cache, clients),
     )
     stack.pipeline = pipeline
+    stack.gateway = gateway
 
     def register(server: grpc.aio.Server) -> None:
         gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server)

@@ -73,6 +73,14 @@ class Reason(StrEnum):
     NOT_READY = "NOT_READY"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     INTERNAL = "INTERNAL"
+    # Only over HTTP.
+    BODY_TOO_LONG = "BODY_TOO_LONG"
+    CONTENT_TYPE_UNSUPPORTED = "CONTENT_TYPE_UNSUPPORTED"
+    UNKNOWN_HOST = "UNKNOWN_HOST"
+    FOREIGN_ORIGIN = "FOREIGN_ORIGIN"
+    UNKNOWN_PATH = "UNKNOWN_PATH"
+    UNKNOWN_METHOD = "UNKNOWN_METHOD"
+    LANGUAGE_NOT_OFFERED = "LANGUAGE_NOT_OFFERED"
 
 
 STATUS = dict.fromkeys(Reason, grpc.StatusCode.INVALID_ARGUMENT) | {
@@ -102,6 +110,10 @@ STATUS = dict.fromkeys(Reason, grpc.StatusCode.INVALID_ARGUMENT) | {
     Reason.NOT_READY: grpc.StatusCode.UNAVAILABLE,
     Reason.DEADLINE_EXCEEDED: grpc.StatusCode.DEADLINE_EXCEEDED,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+    Reason.UNKNOWN_HOST: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.FOREIGN_ORIGIN: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.UNKNOWN_PATH: grpc.StatusCode.NOT_FOUND,
+    Reason.UNKNOWN_METHOD: grpc.StatusCode.UNIMPLEMENTED,
 }
 """The one table of reason and status; what is not named otherwise is the caller's mistake."""
 

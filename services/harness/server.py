@@ -7,8 +7,9 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 import prometheus_client
@@ -36,6 +37,19 @@ PINGS_ALLOWED = [("grpc.http2.min_ping_interval_without_data_ms", 2000)]
 log = structlog.get_logger()
 
 
+class Door(Protocol):
+    """Another way into the service, which comes, drains and goes with the gRPC server."""
+
+    async def start(self) -> None:
+        """Listen. Raises RuntimeError if the address is taken."""
+
+    def set_ready(self, ready: bool) -> None:
+        """Tell those who ask whether the service can do its work."""
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse new calls, let those in progress end within `grace_s`, then stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What one process serves."""
@@ -49,6 +63,7 @@ class Service:
     """Tells who calls; None: what the settings say."""
     others: tuple[str, ...] = ()
     """Full names of further services that `register` adds, for reflection."""
+    doors: Sequence[Door] = ()
 
 
 class Server:
@@ -94,21 +109,28 @@ class Server:
             self.health_port = self._health_server.add_insecure_port(self._settings.health_address)
             await self._health_server.start()
         await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+        for door in self._service.doors:
+            await door.start()
 
     async def warm_up(self) -> None:
         """Do what the service needs before its work, then tell the world that it is ready."""
         await self._service.warm_up()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         metrics.READY.set(1)
+        for door in self._service.doors:
+            door.set_ready(True)
         log.info("ready", service=self._service.name, port=self.port)
 
     async def drain(self) -> None:
         """Stop being found, let the calls in progress end within the limit, then stop."""
         await self._health.enter_graceful_shutdown()
         metrics.READY.set(0)
+        for door in self._service.doors:
+            door.set_ready(False)
         log.info("draining", limit_s=self._settings.drain_s)
         await asyncio.sleep(self._settings.drain_notice_s)
-        await self._server.stop(grace=self._settings.drain_s)
+        grace_s = self._settings.drain_s
+        await asyncio.gather(self._server.stop(grace_s), *(door.drain(grace_s) for door in self._service.doors))
         if self._health_server:
             await self._health_server.stop(grace=0)
         log.info("stopped")
@@ -134,7 +156,7 @@ async def serve(settings: ServerSettings, service: Service) -> None:
         prometheus_client.start_http_server(int(port), host)
     try:
         await server.start()
-    except RuntimeError as error:  # gRPC's way to say that the port is taken
+    except RuntimeError as error:  # gRPC's way, and a door's, to say that the port is taken
         log.error("cannot start", why=str(error), address=settings.address)
         raise SystemExit(1) from None
     warming = asyncio.create_task(server.warm_up())

@@ -83,15 +83,21 @@ class ServerSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_open_address(self) -> Self:
-        host = self.address.rpartition(":")[0].strip("[]")
-        loopback = self.address.startswith("unix:") or host == "localhost" or _is_loopback(host)
-        if not (loopback or self.allow_open or self.asks_for_credentials):
-            raise ValueError(
-                f"{PREFIX}ADDRESS is {self.address!r}, which others can reach, and no credentials are asked for. "
-                f"Listen on 127.0.0.1, set {self.credential_settings}, or set {PREFIX}ALLOW_OPEN=true where the "
-                "network keeps others out."
-            )
+        self.refuse_open("ADDRESS", self.address, asked_for=self.asks_for_credentials, by=self.credential_settings)
         return self
+
+    def refuse_open(self, name: str, address: str, *, asked_for: bool, by: str) -> None:
+        """Raise ValueError for an address that others can reach where no credentials are `asked_for`.
+
+        `by` names the settings that would ask for them.
+        """
+        host = address.rpartition(":")[0].strip("[]")
+        loopback = address.startswith("unix:") or host == "localhost" or _is_loopback(host)
+        if not (loopback or self.allow_open or asked_for):
+            raise ValueError(
+                f"{PREFIX}{name} is {address!r}, which others can reach, and no credentials are asked for. "
+                f"Listen on 127.0.0.1, set {by}, or set {PREFIX}ALLOW_OPEN=true where the network keeps others out."
+            )
 
     @property
     def asks_for_credentials(self) -> bool:
