@@ -5,6 +5,8 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 
+from redis.exceptions import RedisError
+
 from gateway import validation
 from gateway.glossaries import Glossaries, resolved
 from gateway.jobs import duplicates
@@ -198,7 +200,7 @@ async def _abandon(store: JobStore, upload: str) -> None:
     """Remove what was taken in; what cannot be removed now is when its time has come."""
     if not upload:
         return
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
         await asyncio.shield(store.remove(upload))
 
 
