@@ -305,8 +305,6 @@ class Worker:
 
     async def _settle(self, taken: Taken, settled: list[Settled], alone: list[int]) -> None:
         await self._keep(taken.job, settled, entry=taken.entry, alone=alone)
-        for one in settled:
-            ARTICLES.labels("failed" if one.result.status.code else "done").inc()
 
     async def _keep(self, job: str, settled: list[Settled], *, entry: str = "", alone: list[int] | None = None) -> None:
         """Keep results, however long the Redis is away. Raises Gone if the job does not run any more."""
@@ -315,6 +313,8 @@ class Worker:
                 state = await self._store.settle(job, settled, entry=entry, alone=alone or [])
                 if state is None or state == State.CANCELLED:
                     raise Gone
+                for one in settled:
+                    ARTICLES.labels("failed" if one.result.status.code else "done").inc()
                 return
 
     @contextlib.asynccontextmanager

@@ -12,6 +12,8 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 from redis.asyncio import Redis
 
 from gateway.jobs import worker
+from gateway.jobs.parts import JobParts
+from gateway.jobs.store import JobStore
 from gateway.settings import GatewaySettings
 from khulasa import (
     Article,
@@ -34,6 +36,7 @@ from khulasa.v1 import jobs_pb2, jobs_pb2_grpc
 from services.harness import caller, priority
 from services.harness.errors import Reason, Refusal
 from tests.conftest import ARTICLES, Stack, start_stack
+from tests.gateway.jobs.test_store import begin
 from tests.gateway.test_article import check_offsets
 
 Answer = TypeVar("Answer")
@@ -445,6 +448,50 @@ async def test_what_fails_is_tried_a_few_times(
     [result] = (await results(client, job)).values()
     assert not isinstance(result.answer, Result)
     assert result.answer.reason == "INTERNAL"
+
+
+async def test_an_article_that_gateways_die_of_is_given_up(
+    model_folder: Path, redis_url: str, jobs_url: str, store: JobStore
+) -> None:
+    """Taken more than five times by workers that fell silent, it is an error, and the job's other article is done."""
+    job = await begin(store, 2, request_id="deadly")
+    deadly = await store.take(job, "first")
+    assert deadly
+    for number in range(worker.MAX_TIMES):
+        [claimed] = await store.claim(job, f"next {number}", idle_s=0, count=1)
+    assert claimed.times == worker.MAX_TIMES + 1
+    async with AsyncExitStack() as parts:
+        settings = GatewaySettings(jobs_redis_url=jobs_url, job_idle_s=0.1)
+        stack = await start_stack(model_folder, redis_url, parts, job_settings=settings)
+        client = await parts.enter_async_context(AsyncClient(stack.addresses["gateway"], timeout_s=30))
+        ended_job = await client.wait_for_job(f"operations/{job}", timeout_s=20)
+        assert (ended_job.done, ended_job.failed) == (1, 1)
+        found = await results(client, ended_job)
+    given_up = found[f"a-{deadly.index}"].answer
+    assert not isinstance(given_up, Result)
+    assert given_up.reason == "ARTICLE_GIVEN_UP"
+
+
+async def test_a_copy_with_a_mark_between_sentences_is_done_by_itself(client: AsyncClient) -> None:
+    """Where the copy's offsets cannot be told for certain, it is translated and not marked."""
+    texts = {"a": "وصل الوزير صباحا.\nوغادر مساء.", "b": "وصل الوزير صباحا.\n\u200f\nوغادر مساء."}
+    job = await ended(client, await client.create_job((name, Article(text=text)) for name, text in texts.items()))
+    assert (job.done, job.duplicates) == (2, 0)
+    for name, result in (await results(client, job)).items():
+        assert isinstance(result.answer, Result)
+        assert result.duplicate_of == ""
+        check_offsets(texts[name], result.answer)
+
+
+async def test_reflection_names_the_services_of_jobs(jobs_url: str, stack: Stack) -> None:
+    """Tools that ask for services find these two."""
+    assert stack.pipeline
+    async with AsyncExitStack() as parts:
+        jobs = await JobParts.start(GatewaySettings(jobs_redis_url=jobs_url), stack.pipeline, {}, parts)
+    names = set(jobs.names)
+    methods = jobs_pb2.DESCRIPTOR.services_by_name["Jobs"].full_name
+    operations = operations_pb2.DESCRIPTOR.services_by_name["Operations"].full_name
+    assert names == {methods, operations}
 
 
 async def test_as_many_jobs_and_bytes_as_the_settings_allow(model_folder: Path, redis_url: str, jobs_url: str) -> None:
