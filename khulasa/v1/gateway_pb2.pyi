@@ -8,7 +8,8 @@ that its message names. A refused field also has `google.rpc.BadRequest`; what m
 Any method may answer:
   INVALID_ARGUMENT    UNREADABLE_REQUEST (bytes that are no such message), UNKNOWN_OPTION (a field or an enum value
                       that this version does not know) and what the fields below name
-  RESOURCE_EXHAUSTED  OVERLOADED: more at once than can be done in time; RetryInfo says when to come back
+  RESOURCE_EXHAUSTED  OVERLOADED: more at once than can be done in time, told before the work; RetryInfo says when to
+                      come back
   UNAVAILABLE         TRANSLATOR_UNAVAILABLE, SUMMARIZER_UNAVAILABLE, DRAINING: safe to try again
   DEADLINE_EXCEEDED   DEADLINE_EXCEEDED: the caller's time, or without a deadline the server's own (300 s), was used up
   INTERNAL            INTERNAL: a fault of ours; `metadata.call` finds it in the log
