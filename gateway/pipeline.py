@@ -2,7 +2,7 @@
 
     article ─▶ in the cache? ─▶ extract ─▶ cut into paragraphs ─▶ translate what is new ─▶ summarize ─▶ keep ─▶ answer
 
-It yields the events of `StreamArticle`; one answer for one article is those events put together (`collect`).
+It yields the events of `StreamArticle`; one answer for one article is those events put together (`add`).
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from google.protobuf.duration_pb2 import Duration
 
 from gateway import cache_key, paragraphs, summary_first
+from gateway.answer import Answer
 from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
@@ -58,14 +59,33 @@ class Pipeline:
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
+        run = await self._run(article, options)
+        kept = await run.kept_answer()
+        if kept is None:
+            async for event in run.shared_events():
+                yield event
+        else:
+            for event in replay(kept.message()):
+                yield event
+
+    async def answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
+        """Return what the events of `process` add up to; one that was kept is not taken apart for it.
+
+        Raises what `process` raises.
+        """
+        run = await self._run(article, options)
+        kept = await run.kept_answer()
+        if kept is not None:
+            return kept
+        made = gateway_pb2.ProcessArticleResponse()
+        async for event in run.shared_events():
+            add(made, event)
+        return Answer.of(made)
+
+    async def _run(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> "_Run":
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
-        run = _Run(self, article, options, key, model, ranking)
-        # Not shared between priorities: what somebody waits for would go at the pace of a job. Equal sentences of the
-        # two are decoded once all the same.
-        flight = key, options.bypass_cache, priority.name()
-        async for event in self.flights.run(flight, run.events, at_most_s=self.max_article_s):
-            yield event
+        return _Run(self, article, options, key, model, ranking)
 
 
 class _Run:
@@ -95,18 +115,34 @@ class _Run:
         self._translation_s = 0.0
         self._summary_s = 0.0
 
-    async def events(self) -> AsyncIterator[Event]:
-        kept = await self._kept_answer()
-        if kept:
-            for event in replay(kept):
-                yield event
-            return
+    async def kept_answer(self) -> Answer | None:
+        """Return the answer from the cache, or None where it has to be made."""
+        if self._options.bypass_cache:
+            return None
+        [kept] = await self._cache.get_many([self._key], Answer)
+        if kept is None:
+            return None
+        provenance = kept.provenance
+        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
+        provenance.cached_paragraphs = provenance.paragraphs
+        provenance.translation_time.Clear()
+        provenance.summary_time.Clear()
+        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
+        return kept
 
+    def shared_events(self) -> AsyncIterator[Event]:
+        """Yield the events of making the answer, or of the same article's if it is being made for somebody else."""
+        # Not shared between priorities: what somebody waits for would go at the pace of a job. Equal sentences of the
+        # two are decoded once all the same.
+        flight = self._key, self._options.bypass_cache, priority.name()
+        return self._pipeline.flights.run(flight, self._events, at_most_s=self._pipeline.max_article_s)
+
+    async def _events(self) -> AsyncIterator[Event]:
         answer = gateway_pb2.ProcessArticleResponse()
         async for event in self._make_answer():
             add(answer, event)
             yield event
-        await self._keep(answer)
+        await self._keep(Answer.of(answer))
 
     async def _make_answer(self) -> AsyncIterator[Event]:
         title, text = self._article.title, self._article.text
@@ -149,21 +185,7 @@ class _Run:
         heads = [head] if title_parts else []
         yield Event(finished=gateway_pb2.ArticleFinished(provenance=self._provenance([*heads, *done])))
 
-    async def _kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
-        if self._options.bypass_cache:
-            return None
-        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
-        if kept is None:
-            return None
-        provenance = kept.provenance
-        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
-        provenance.cached_paragraphs = provenance.paragraphs
-        provenance.translation_time.Clear()
-        provenance.summary_time.Clear()
-        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
-        return kept
-
-    async def _keep(self, answer: gateway_pb2.ProcessArticleResponse) -> None:
+    async def _keep(self, answer: Answer) -> None:
         if not self._options.bypass_cache:
             await self._cache.put_many({self._key: (answer, self._lifetime(answer.provenance.flagged_sentences > 0))})
 
