@@ -48,6 +48,7 @@ lock: .venv/ready         ## write the hashed lock files anew
 bench: .venv/ready        ## the measurements of benchmarks/README.md
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.cached_article
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.summary_first
 

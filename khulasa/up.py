@@ -56,7 +56,7 @@ class Services:
             raise CannotStart(
                 "The services' code is not here: run this from a checkout of Khulasa, or in an image of it."
             )
-        addresses = {name: f"127.0.0.1:{_free_port()}" for name in MODULES}
+        addresses = {name: f"127.0.0.1:{free_port()}" for name in MODULES}
         addresses["gateway"] = gateway_address or addresses["gateway"]
         services = cls(addresses)
         common = os.environ | {"KHULASA_LOG_LEVEL": "WARNING" if quiet else "INFO"} | dict(settings or {})
@@ -143,7 +143,8 @@ async def _until_serving(address: str) -> None:
             await asyncio.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port of this machine that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
