@@ -32,18 +32,14 @@ class ModelIdentity:
 def article_key(
     article: article_pb2.Article, options: gateway_pb2.ArticleOptions, model: ModelIdentity, summarizer: str
 ) -> bytes:
-    """Return the key of a whole answer. `summarizer` is the version of the ranking."""
-    kind = article.WhichOneof("content") or ""
-    content = article.html if kind == "html" else article.text
-    budget = options.summary_budget
-    limit = budget.WhichOneof("limit") or ""
+    """Return the key of a whole answer. `summarizer` is the version of the ranking.
+
+    Messages are hashed as they are written, which tells all their fields apart and spares taking long texts out.
+    """
     return _key(
         "article",
-        article.title,
-        kind,
-        content,
-        limit,
-        repr(getattr(budget, limit)) if limit else "",
+        article.SerializeToString(deterministic=True),
+        options.summary_budget.SerializeToString(deterministic=True),
         str(options.translate_boilerplate),
         str(options.summary_first),
         summarizer,
@@ -66,7 +62,7 @@ def _parts(model: ModelIdentity) -> tuple[str, ...]:
     return (model.digest, model.engine, model.pipeline)
 
 
-def _key(kind: str, *parts: str) -> bytes:
-    encoded = [part.encode() for part in (VERSION, kind, *parts)]
+def _key(kind: str, *parts: str | bytes) -> bytes:
+    encoded = [part.encode() if isinstance(part, str) else part for part in (VERSION, kind, *parts)]
     hashed = b"".join([piece for data in encoded for piece in (len(data).to_bytes(8, "big"), data)])
     return b"khulasa:" + kind.encode() + b":" + hashlib.sha256(hashed).digest()
