@@ -78,6 +78,7 @@ wheels: .venv/ready       ## the packages of the images, checked against their h
 bench: .venv/ready        ## the measurements of benchmarks/README.md
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.cached_article
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.summary_first
 
