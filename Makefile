@@ -6,7 +6,7 @@ STUBS := khulasa/v1
 GOOGLEAPIS = $(shell $(BIN)/python -c "import google.rpc as m, pathlib; print(pathlib.Path(list(m.__path__)[0]).parents[1])")
 WELLKNOWN = $(shell $(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / '_proto')")
 
-.PHONY: demo test check proto lock bench clean image wheels image-demo manifests
+.PHONY: demo test check proto lock bench faults clean image wheels image-demo manifests
 
 demo: .venv/ready         ## run the main job: an article through all three services
 	$(BIN)/python examples/demo.py
@@ -74,6 +74,9 @@ bench: .venv/ready        ## the measurements of benchmarks/README.md
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.summary_first
+
+faults: .venv/ready       ## break every part under load and print what the callers saw; some faults need root
+	$(BIN)/python -m faults
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

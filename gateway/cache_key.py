@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from khulasa.v1 import article_pb2, gateway_pb2, translator_pb2
 
-VERSION = "1"
+VERSION = "2"
 """Raised with every change of the gateway that can change an answer, or of how values are stored."""
 
 
@@ -67,9 +67,6 @@ def _parts(model: ModelIdentity) -> tuple[str, ...]:
 
 
 def _key(kind: str, *parts: str) -> bytes:
-    digest = hashlib.sha256()
-    for part in (VERSION, kind, *parts):
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return b"khulasa:" + kind.encode() + b":" + digest.digest()
+    encoded = [part.encode() for part in (VERSION, kind, *parts)]
+    hashed = b"".join([piece for data in encoded for piece in (len(data).to_bytes(8, "big"), data)])
+    return b"khulasa:" + kind.encode() + b":" + hashlib.sha256(hashed).digest()

@@ -2,7 +2,7 @@
 
     article ─▶ in the cache? ─▶ extract ─▶ cut into paragraphs ─▶ translate what is new ─▶ summarize ─▶ keep ─▶ answer
 
-It yields the events of `StreamArticle`; one answer for one article is those events put together (`collect`).
+It yields the events of `StreamArticle`; one answer for one article is those events put together (`add`).
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from prometheus_client import Counter
 
 from gateway import cache_key, paragraphs, summary_first
+from gateway.answer import Answer
 from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
@@ -21,7 +22,7 @@ from gateway.html import HtmlExtractor, HtmlTooHard, NoArticleInHtml
 from gateway.single_flight import SingleFlight
 from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
-from services.harness import deadline
+from services.harness import deadline, priority, work
 from services.harness.errors import Reason, Refusal
 from services.harness.metrics import STAGE_SECONDS, stage
 
@@ -62,13 +63,36 @@ class Pipeline:
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
+        run = await self._run(article, options)
+        kept = await run.kept_answer()
+        if kept is None:
+            async for event in run.shared_events():
+                if event.WhichOneof("event") == "finished":
+                    ARTICLES.labels(cache_use_name(event.finished.provenance)).inc()
+                yield event
+        else:
+            for event in replay(kept.message()):
+                yield event
+
+    async def answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
+        """Return what the events of `process` add up to; one that was kept is not taken apart for it.
+
+        Raises what `process` raises.
+        """
+        run = await self._run(article, options)
+        kept = await run.kept_answer()
+        if kept is not None:
+            return kept
+        made = gateway_pb2.ProcessArticleResponse()
+        async for event in run.shared_events():
+            add(made, event)
+        ARTICLES.labels(cache_use_name(made.provenance)).inc()
+        return Answer.of(made)
+
+    async def _run(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> "_Run":
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
-        run = _Run(self, article, options, key, model, ranking)
-        async for event in self.flights.run((key, options.bypass_cache), run.events):
-            if event.WhichOneof("event") == "finished":
-                ARTICLES.labels(cache_use_name(event.finished.provenance)).inc()
-            yield event
+        return _Run(self, article, options, key, model, ranking)
 
 
 class _Run:
@@ -98,20 +122,36 @@ class _Run:
         self._translation_s = 0.0
         self._summary_s = 0.0
 
-    async def events(self) -> AsyncIterator[Event]:
-        # Shared by callers with deadlines of their own: each leaves at its own, and the last one's leaving cancels us.
-        deadline.start(self._pipeline.max_article_s)
-        kept = await self._kept_answer()
-        if kept:
-            for event in replay(kept):
-                yield event
-            return
+    async def kept_answer(self) -> Answer | None:
+        """Return the answer from the cache, or None where it has to be made."""
+        if self._options.bypass_cache:
+            return None
+        with stage("cache"):
+            [kept] = await self._cache.get_many([self._key], Answer)
+        if kept is None:
+            return None
+        provenance = kept.provenance
+        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
+        ARTICLES.labels("hit").inc()
+        provenance.cached_paragraphs = provenance.paragraphs
+        provenance.translation_time.Clear()
+        provenance.summary_time.Clear()
+        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
+        return kept
 
+    def shared_events(self) -> AsyncIterator[Event]:
+        """Yield the events of making the answer, or of the same article's if it is being made for somebody else."""
+        # Not shared between priorities: what somebody waits for would go at the pace of a job. Equal sentences of the
+        # two are decoded once all the same.
+        flight = self._key, self._options.bypass_cache, priority.name()
+        return self._pipeline.flights.run(flight, self._events, at_most_s=self._pipeline.max_article_s)
+
+    async def _events(self) -> AsyncIterator[Event]:
         answer = gateway_pb2.ProcessArticleResponse()
         async for event in self._make_answer():
             add(answer, event)
             yield event
-        await self._keep(answer)
+        await self._keep(Answer.of(answer))
 
     async def _make_answer(self) -> AsyncIterator[Event]:
         title, text = self._article.title, self._article.text
@@ -154,22 +194,7 @@ class _Run:
         heads = [head] if title_parts else []
         yield Event(finished=gateway_pb2.ArticleFinished(provenance=self._provenance([*heads, *done])))
 
-    async def _kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
-        if self._options.bypass_cache:
-            return None
-        with stage("cache"):
-            [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
-        if kept is None:
-            return None
-        provenance = kept.provenance
-        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
-        provenance.cached_paragraphs = provenance.paragraphs
-        provenance.translation_time.Clear()
-        provenance.summary_time.Clear()
-        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
-        return kept
-
-    async def _keep(self, answer: gateway_pb2.ProcessArticleResponse) -> None:
+    async def _keep(self, answer: Answer) -> None:
         if not self._options.bypass_cache:
             await self._cache.put_many({self._key: (answer, self._lifetime(answer.provenance.flagged_sentences > 0))})
 
@@ -206,6 +231,7 @@ class _Run:
         self._cached_paragraphs = sum(paragraph is not None for paragraph in known)
         self._cached_texts.update(text for text, paragraph in zip(texts, known, strict=True) if paragraph is not None)
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
+        work.start(sum(len(texts[index]) for indices in groups for index in indices))
         places = asyncio.Semaphore(GROUPS_AT_ONCE)
         tasks = [asyncio.create_task(self._translate_group([texts[i] for i in indices], places)) for indices in groups]
         task_of = {
@@ -285,17 +311,21 @@ class _Run:
         self, texts: Sequence[str], places: asyncio.Semaphore
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
         async with places:
-            try:
-                return await self._downstream.translate(texts, self._model, self._options.glossary.terms)
-            except Refusal as refusal:
-                if refusal.reason != Reason.MODEL_CHANGED:
-                    raise
-                # Two models never mix in one answer, and some of it may have been sent already.
-                raise Refusal(
-                    Reason.TRANSLATOR_UNAVAILABLE,
-                    "The translator changed its model while the article was being translated. Try again.",
-                    retry_after_s=0.1,
-                ) from None
+            while True:
+                ends_at = deadline.ends_at()
+                try:
+                    return await self._downstream.translate(texts, self._model, self._options.glossary.terms)
+                except Refusal as refusal:
+                    if refusal.reason in (Reason.DEADLINE_EXCEEDED, Reason.OVERLOADED) and deadline.ends_at() > ends_at:
+                        continue  # somebody with more time has joined since
+                    if refusal.reason != Reason.MODEL_CHANGED:
+                        raise
+                    # Two models never mix in one answer, and some of it may have been sent already.
+                    raise Refusal(
+                        Reason.TRANSLATOR_UNAVAILABLE,
+                        "The translator changed its model while the article was being translated. Try again.",
+                        retry_after_s=0.1,
+                    ) from None
 
     async def _summarize(self, done: Sequence[article_pb2.Paragraph], title: str) -> article_pb2.Summary:
         started = time.perf_counter()

@@ -8,11 +8,12 @@ import grpc
 from google.rpc import status_pb2
 
 from gateway import validation
+from gateway.answer import Answer
 from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.glossaries import Glossaries, resolved
-from gateway.pipeline import Event, Pipeline, add, cache_use_name, pipeline_version
+from gateway.pipeline import Event, Pipeline, cache_use_name, pipeline_version
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields, log_internal_error
@@ -43,9 +44,9 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         self._max_article_s = max_article_s
         self._glossaries = glossaries
 
-    async def ProcessArticle(
+    async def ProcessArticle(  # type: ignore[override]  # an Answer serializes as the message does
         self, request: gateway_pb2.ProcessArticleRequest, context: Context
-    ) -> gateway_pb2.ProcessArticleResponse:
+    ) -> Answer:
         answer = await self._answer(request.article, request.options)
         call_fields(**_counts(answer.provenance))
         return answer
@@ -120,15 +121,10 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
             response.pipeline = pipeline_version(model, ranking if isinstance(ranking, str) else "away")
         return response
 
-    async def _answer(
-        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
-    ) -> gateway_pb2.ProcessArticleResponse:
+    async def _answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
         validation.check_article(article)
         validation.check_options(options)
-        answer = gateway_pb2.ProcessArticleResponse()
-        async for event in self._pipeline.process(article, resolved(options, self._glossaries)):
-            add(answer, event)
-        return answer
+        return await self._pipeline.answer(article, resolved(options, self._glossaries))
 
     async def _answer_one(
         self,
@@ -142,7 +138,8 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
             if refused:
                 raise refused
             async with asyncio.timeout(self._max_article_s):
-                response.result.CopyFrom(await self._answer(request.article, request.options))
+                answer = await self._answer(request.article, request.options)
+                response.result.ParseFromString(answer.SerializeToString())
         except Refusal as refusal:
             _refuse(response, refusal)
         except TimeoutError:

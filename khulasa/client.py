@@ -45,6 +45,10 @@ class AsyncClient:
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.enable_retries", 0),  # ours know the server's own delay, and what may be repeated
+                # A gateway that is frozen or cut off is found out in seven seconds.
+                ("grpc.keepalive_time_ms", 3000),
+                ("grpc.http2.ping_timeout_ms", 4000),
+                ("grpc.min_reconnect_backoff_ms", 2000),  # also the time for a connection, by default 20 s
             ],
         )
         self._gateway = gateway_pb2_grpc.GatewayStub(self._channel)

@@ -54,21 +54,26 @@ def flood() -> str:
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a real tokenizer, trained on the articles, and no weights: for engines made by the test."""
     folder = tmp_path_factory.mktemp("model")
-    text = folder / "text.txt"
-    text.write_text("\n".join(path.read_text() for path in sorted(ARTICLES.glob("*.txt"))))
+    train_tokenizer(folder / "tokenizer.model")
+    (folder / "model.bin").write_bytes(b"no weights")
+    write_manifest(folder)
+    return folder
+
+
+def train_tokenizer(path: Path) -> None:
+    """Write a SentencePiece model trained on the articles; `path` ends in `.model`."""
+    text = path.with_suffix(".txt")
+    text.write_text("\n".join(article.read_text() for article in sorted(ARTICLES.glob("*.txt"))))
     sentencepiece.SentencePieceTrainer.train(
         input=str(text),
-        model_prefix=str(folder / "tokenizer"),
+        model_prefix=str(path.with_suffix("")),
         vocab_size=800,
         byte_fallback=True,
         character_coverage=1.0,
         minloglevel=2,
     )
     text.unlink()
-    (folder / "tokenizer.vocab").unlink()
-    (folder / "model.bin").write_bytes(b"no weights")
-    write_manifest(folder)
-    return folder
+    path.with_suffix(".vocab").unlink()
 
 
 def write_manifest(folder: Path, **changes: object) -> None:
@@ -187,8 +192,11 @@ class ScriptedEngine:
 class Stack:
     """All three services in this process, as `khulasa up` runs them in three."""
 
-    def __init__(self, engine: ScriptedEngine, translator: TranslatorService, cache: Cache) -> None:
+    def __init__(
+        self, engine: ScriptedEngine, queue: TranslationQueue, translator: TranslatorService, cache: Cache
+    ) -> None:
         self.engine = engine
+        self.queue = queue
         self.translator = translator
         self.cache = cache
         self.addresses: dict[str, str] = {}
@@ -236,7 +244,7 @@ async def start_stack(
     translator.use(model, ParagraphTranslator(model, queue))
     cache = Cache(redis_url, timeout_s=0.25)
     parts.push_async_callback(cache.close)
-    stack = Stack(engine, translator, cache)
+    stack = Stack(engine, queue, translator, cache)
 
     await start_server(
         stack,

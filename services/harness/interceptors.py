@@ -12,8 +12,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -36,6 +36,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, *, max_time_s: float) -> None:
         self._max_time_s = max_time_s
+        self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
@@ -46,19 +47,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or handler.request_deserializer is None or not method.startswith(OUR_METHODS):
             return handler
+        if method in self._wrapped:
+            return self._wrapped[method]
         make, behaviour = _shape(handler)
-        return make(
+        wrapped = self._wrapped[method] = make(
             self._streaming(method, behaviour, endless=handler.request_streaming)
             if handler.response_streaming
             else self._unary(method, behaviour),
             request_deserializer=strict(handler.request_deserializer),
-            response_serializer=handler.response_serializer,
+            response_serializer=_serialized,
         )
+        return wrapped
 
     def _unary(self, method: str, behaviour: Callable[..., Awaitable[Message]]) -> Callable[..., Awaitable[Message]]:
         async def call(request: Any, context: Context) -> Message:
-            with tracing.served(method, context.invocation_metadata()):
-                async with _measured(method), _answered(context), self._limited(context):
+            with tracing.served(method, context.invocation_metadata()), _measured(method):
+                async with _answered(context), self._limited(context):
                     return await behaviour(_readable(request), context)
             raise AssertionError("a call that is refused is aborted")
 
@@ -68,8 +72,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, method: str, behaviour: Callable[..., AsyncIterator[Message]], *, endless: bool
     ) -> Callable[..., AsyncIterator[Message]]:
         async def call(request: Any, context: Context) -> AsyncIterator[Message]:
-            with tracing.served(method, context.invocation_metadata()):
-                async with _measured(method), _answered(context), self._limited(context, endless=endless):
+            with tracing.served(method, context.invocation_metadata()), _measured(method):
+                async with _answered(context), self._limited(context, endless=endless):
                     async for response in behaviour(_readable(request), context):
                         yield response
 
@@ -93,8 +97,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             ) from None
 
 
-@asynccontextmanager
-async def _measured(method: str) -> AsyncIterator[None]:
+@contextmanager
+def _measured(method: str) -> Iterator[None]:
     started = time.perf_counter()
     fields = logs.start_call_fields()
     short = method.rpartition("/")[2]
@@ -149,6 +153,12 @@ class _Aborted(Exception):
         super().__init__(code)
         self.code = code
         self.cause = cause
+
+
+def _serialized(response: Any) -> bytes:
+    """Serialize a message, or what a handler returns in its place because it has the message's bytes already."""
+    serialized: bytes = response.SerializeToString()
+    return serialized
 
 
 def _readable(request: Any) -> Any:

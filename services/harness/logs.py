@@ -4,6 +4,7 @@ On a terminal they are aligned for people, elsewhere JSON for machines; docs/ope
 `call_fields` lets a handler add to the one line that is written for its call.
 """
 
+import json
 import logging
 import sys
 import uuid
@@ -20,9 +21,7 @@ _call_fields: ContextVar[dict[str, object]] = ContextVar("call_fields")
 def configure(level: str, *, process: str, traces_endpoint: str = "") -> None:
     """Set up logging and tracing for this process, once, at its start; ends it with status 2 if it cannot trace."""
     people = sys.stderr.isatty()
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
+    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if people else _as_json
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -33,7 +32,10 @@ def configure(level: str, *, process: str, traces_endpoint: str = "") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        if people
+        else structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,  # a line a call: putting the logger together anew would cost as much again
     )
     structlog.contextvars.bind_contextvars(process=process)
     try:
@@ -47,6 +49,13 @@ def _add_trace(_: object, __: str, line: structlog.typing.EventDict) -> structlo
     if trace := tracing.trace_id():
         line["trace"] = trace
     return line
+
+
+_json = json.JSONEncoder(ensure_ascii=False, default=repr)
+
+
+def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> bytes:
+    return _json.encode(event).encode()
 
 
 def start_call_fields() -> dict[str, object]:

@@ -8,6 +8,7 @@ import grpc
 from prometheus_client import Counter, Info
 
 from khulasa.v1 import article_pb2, translator_pb2, translator_pb2_grpc
+from services.harness import relay
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields
 from services.harness.terms import Term
@@ -51,6 +52,7 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
     async def TranslateParagraphs(
         self, request: translator_pb2.TranslateParagraphsRequest, context: Context
     ) -> translator_pb2.TranslateParagraphsResponse:
+        relay.receive(context.invocation_metadata())
         translator = self._ready()
         _check_size(request.paragraphs)
         if request.model_digest not in ("", self._model.digest):
