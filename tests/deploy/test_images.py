@@ -70,7 +70,7 @@ def test_no_image_fetches_anything_in_its_build() -> None:
 
 
 def test_compose_runs_everything_closed() -> None:
-    """Read-only, without capabilities, with limits; only the gateway has a port, on loopback; the rest has no way out."""
+    """Read-only, with limits; only the gateway has a port, on loopback, and the rest has no way out."""
     yaml = pytest.importorskip("yaml", reason="the extra deploy is not installed")
     compose: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     services = compose["services"]
