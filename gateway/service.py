@@ -1,7 +1,7 @@
 """The gateway's RPCs: check the request, call the pipeline, shape the reply."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
 import grpc
@@ -14,6 +14,7 @@ from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.glossaries import Glossaries, resolved
 from gateway.pipeline import Event, Pipeline, cache_use_name, pipeline_version
+from gateway.purge import Purger
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields, log_internal_error
@@ -36,6 +37,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         cache_name: str,
         max_article_s: float,
         glossaries: Glossaries,
+        purger: Purger | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._downstream = downstream
@@ -43,6 +45,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         self._cache_name = cache_name
         self._max_article_s = max_article_s
         self._glossaries = glossaries
+        self._purger = purger or Purger(pipeline, cache, clients=None)
 
     async def ProcessArticle(  # type: ignore[override]  # an Answer serializes as the message does
         self, request: gateway_pb2.ProcessArticleRequest, context: Context
@@ -52,9 +55,16 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         return answer
 
     async def StreamArticle(self, request: gateway_pb2.StreamArticleRequest, context: Context) -> AsyncIterator[Event]:
-        validation.check_article(request.article)
-        validation.check_options(request.options)
-        async for event in self._pipeline.process(request.article, resolved(request.options, self._glossaries)):
+        async for event in self.stream(request.article, request.options):
+            yield event
+
+    async def stream(
+        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
+    ) -> AsyncGenerator[Event, None]:
+        """Check one article and yield its events, for every way into the gateway. Raises Refusal."""
+        validation.check_article(article)
+        validation.check_options(options)
+        async for event in self._pipeline.process(article, resolved(options, self._glossaries)):
             if event.WhichOneof("event") == "finished":
                 call_fields(**_counts(event.finished.provenance))
             yield event
@@ -120,6 +130,21 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
             response.engine = model.engine
             response.pipeline = pipeline_version(model, ranking if isinstance(ranking, str) else "away")
         return response
+
+    async def PurgeArticle(
+        self, request: gateway_pb2.PurgeArticleRequest, context: Context
+    ) -> gateway_pb2.PurgeArticleResponse:
+        validation.check_article(request.article)
+        purged = await self._purger.article(request.article, request.client)
+        call_fields(purged=purged)
+        return gateway_pb2.PurgeArticleResponse(purged_values=purged)
+
+    async def PurgeClient(
+        self, request: gateway_pb2.PurgeClientRequest, context: Context
+    ) -> gateway_pb2.PurgeClientResponse:
+        purged = await self._purger.client(request.client)
+        call_fields(purged=purged)
+        return gateway_pb2.PurgeClientResponse(purged_values=purged)
 
     async def _answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
         validation.check_article(article)

@@ -115,8 +115,8 @@ class ParagraphTranslator:
         terms.
         """
         with self._queue.place(sum(map(len, paragraphs))) as place:  # before any work: a refusal has to be cheap
+            wanted = await asyncio.to_thread(glossary_of, tuple(terms), self._scheme) if terms else None
             with stage("prepare"):
-                wanted = await asyncio.to_thread(glossary_of, tuple(terms), self._scheme) if terms else None
                 prepared = await asyncio.to_thread(self._prepare_all, paragraphs, wanted)
             decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
             with stage("decode"):
