@@ -47,8 +47,11 @@ class Release:
 
     def container(self, name: str) -> tuple[Resource, Resource]:
         """Return the pod's spec and its container."""
-        kind = "StatefulSet" if "redis" in name else "Pod" if name == "test" else "Deployment"
+        kinds = {"redis-cache": "StatefulSet", "redis-jobs": "StatefulSet", "test": "Pod", "nightly": "CronJob"}
+        kind = kinds.get(name, "Deployment")
         spec: Resource = self.find(kind, f"khulasa-{name}")["spec"]
+        if kind == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
         pod: Resource = spec if kind == "Pod" else spec["template"]["spec"]
         [container] = pod["containers"]
         return pod, container
@@ -141,10 +144,10 @@ async def running(release: Release, model: Path) -> AsyncIterator[None]:
         yield
 
 
-async def helm_test(release: Release, **changes: str) -> tuple[int, str]:
-    """Run the command of the pod of `helm test`; return its status and what it wrote."""
-    env = release.environment("test", **changes)
-    _, container = release.container("test")
+async def run(release: Release, name: str, **changes: str) -> tuple[int, str]:
+    """Run the command of a pod that calls the gateway; return its status and what it wrote."""
+    env = release.environment(name, **changes)
+    _, container = release.container(name)
     command = [sys.executable, *(release.here(argument) for argument in container["command"][1:])]
     process = await asyncio.create_subprocess_exec(
         *command, env=env, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -155,10 +158,10 @@ async def helm_test(release: Release, **changes: str) -> tuple[int, str]:
 
 @pytest.fixture(params=["plain text", "TLS"])
 def release(request: pytest.FixtureRequest, tmp_path: Path) -> Release:
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"nightly": {"enabled": True, "claim": "articles"}}
     if request.param == "TLS":
         secrets = {f"{name}Secret": f"{name}-tls" for name in SERVICES}
-        values = {"tls": {"enabled": True, "clientCertificates": True, **secrets}}
+        values["tls"] = {"enabled": True, "clientCertificates": True, **secrets}
         folder = tmp_path / "etc/khulasa/tls"
         folder.mkdir(parents=True)
         authority = Authority(folder)
@@ -171,13 +174,20 @@ def release(request: pytest.FixtureRequest, tmp_path: Path) -> Release:
 async def test_what_the_chart_renders_runs_and_answers_its_own_helm_test(
     release: Release, model_folder: Path, tmp_path: Path
 ) -> None:
-    """Ready as the probes ask, the article of `helm test` comes back; without its token nothing does."""
+    """Ready as probes ask, the articles of `helm test` and of the nightly folder come back; without a token none."""
     model = tmp_path / "model"
     write_encoder_decoder(model, model_folder / "tokenizer.model")
     async with running(release, model):
-        status, output = await helm_test(release)
+        status, output = await run(release, "test")
         assert status == 0, output
         assert "sentences" in output
-        status, output = await helm_test(release, KHULASA_TOKEN="khulasa_" + "x" * 43)
+        status, output = await run(release, "test", KHULASA_TOKEN="khulasa_" + "x" * 43)
         assert status == 1
         assert "token is not known" in output
+        articles = release.folder / "data/articles"
+        articles.mkdir(parents=True)
+        for number in range(3):
+            (articles / f"{number}.txt").write_text(f"وصل الوزير إلى المدينة في {number + 1} مارس.", encoding="utf-8")
+        status, output = await run(release, "nightly")
+        assert status == 0, output
+        assert len((release.folder / "data/results.jsonl").read_text().splitlines()) == 3
