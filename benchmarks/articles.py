@@ -7,8 +7,16 @@ from pathlib import Path
 OURS = Path(__file__).parents[1] / "tests" / "articles"
 
 
-def load(path: Path | None, count: int) -> list[str]:
-    """Return `count` different texts. Without a file: the tests' articles, each paragraph numbered anew."""
+def load(path: Path | None, count: int, *, words: int | None = None) -> list[str]:
+    """Return `count` different texts, cut to `words`. Without a file: the tests' articles, each paragraph numbered anew.
+
+    Of a file with fewer articles there are as many as it has.
+    """
+    texts = _whole(path, count)
+    return texts if words is None else [" ".join(text.split()[:words]) for text in texts]
+
+
+def _whole(path: Path | None, count: int) -> list[str]:
     if path is not None:
         with gzip.open(path, "rt") as file:
             bodies = [json.loads(line)["body"] for line in file]

@@ -10,9 +10,8 @@ import asyncio
 import os
 from pathlib import Path
 
-import psutil
-
 from benchmarks import articles, results_file
+from benchmarks.metrics import resident_mb
 from khulasa import Article, AsyncClient, Options
 from khulasa.up import Services
 
@@ -24,7 +23,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--words", type=int, default=60)
     args = parser.parse_args()
-    texts = [" ".join(text.split()[: args.words]) for text in articles.load(args.articles, args.count)]
+    texts = articles.load(args.articles, args.count, words=args.words)
     samples = asyncio.run(measure(texts))
     growth = {name: round(samples[-1][name] / samples[len(samples) // 4][name], 3) for name in samples[0]}
     result: dict[str, object] = {
@@ -56,14 +55,6 @@ async def measure(texts: list[str]) -> list[dict[str, float]]:
         done: list[str] = []
         await asyncio.gather(*(caller() for _ in range(8)))
     return samples
-
-
-def resident_mb(services: Services) -> dict[str, float]:
-    """Return the memory of each service now."""
-    return {
-        name: round(psutil.Process(process.pid).memory_info().rss / 1e6, 1)
-        for name, process in services.processes.items()
-    }
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ from sacrebleu.metrics import CHRF
 
 from benchmarks import results_file
 from services.translator import engine
+from services.translator.batch import choose_batch
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
-from services.translator.queue import choose_batch
 from services.translator.split import cut_to_fit, split
 from services.translator.threads import usable_processors
 

@@ -2,7 +2,7 @@
 
     article ─▶ in the cache? ─▶ extract ─▶ cut into paragraphs ─▶ translate what is new ─▶ summarize ─▶ keep ─▶ answer
 
-It yields the events of `StreamArticle`; one answer for one article is those events put together (`collect`).
+It yields the events of `StreamArticle`; one answer for one article is those events put together (`add`).
 """
 
 import asyncio
@@ -11,17 +11,23 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
+from prometheus_client import Counter
 
 from gateway import cache_key, paragraphs, summary_first
+from gateway.answer import Answer
 from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.html import HtmlExtractor, HtmlTooHard, NoArticleInHtml
+from gateway.quotas import Quotas
 from gateway.single_flight import SingleFlight
 from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
-from services.harness import deadline
+from services.harness import caller, deadline, priority, work
 from services.harness.errors import Reason, Refusal
+from services.harness.metrics import STAGE_SECONDS, stage
+
+ARTICLES = Counter("khulasa_articles_total", "Articles answered, by what the cache had of them.", ["cache"])
 
 # Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
 # that fill its batches. A few groups at once keep all its cores busy without flooding its queue.
@@ -51,6 +57,9 @@ class Pipeline:
     lifetimes: Lifetimes
     html_timeout_s: float
     max_article_s: float
+    quotas: Quotas = field(default_factory=Quotas)
+    cache_shared: bool = False
+    """Whether all clients are answered from what any of them had translated."""
     flights: SingleFlight[Event] = field(default_factory=SingleFlight)
 
     async def process(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> AsyncIterator[Event]:
@@ -58,11 +67,44 @@ class Pipeline:
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
+        async with self.quotas.admitted(caller.name(), _length(article)):
+            run = await self._run(article, options)
+            kept = await run.kept_answer()
+            if kept is None:
+                async for event in run.shared_events():
+                    if event.WhichOneof("event") == "finished":
+                        _count(event.finished.provenance)
+                    yield event
+            else:
+                _count(kept.provenance)
+                for event in replay(kept.message()):
+                    yield event
+
+    async def answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
+        """Return what the events of `process` add up to; one that was kept is not taken apart for it.
+
+        Raises what `process` raises.
+        """
+        async with self.quotas.admitted(caller.name(), _length(article)):
+            run = await self._run(article, options)
+            kept = await run.kept_answer()
+            if kept is not None:
+                _count(kept.provenance)
+                return kept
+            made = gateway_pb2.ProcessArticleResponse()
+            async for event in run.shared_events():
+                add(made, event)
+            _count(made.provenance)
+            return Answer.of(made)
+
+    def tenant(self, client: str) -> str:
+        """Return under whose name a client's answers are kept."""
+        return caller.ANONYMOUS if self.cache_shared else client
+
+    async def _run(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> "_Run":
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
-        run = _Run(self, article, options, key, model, ranking)
-        async for event in self.flights.run((key, options.bypass_cache), run.events):
-            yield event
+        return _Run(self, article, options, key, self.tenant(caller.name()), model, ranking)
 
 
 class _Run:
@@ -73,7 +115,8 @@ class _Run:
         pipeline: Pipeline,
         article: article_pb2.Article,
         options: gateway_pb2.ArticleOptions,
-        key: bytes,
+        key: cache_key.CacheKey,
+        client: str,
         model: ModelIdentity,
         ranking: str,
     ) -> None:
@@ -83,6 +126,7 @@ class _Run:
         self._article = article
         self._options = options
         self._key = key
+        self._client = client
         self._model = model
         self._ranking = ranking
         self._cached_paragraphs = 0
@@ -92,20 +136,35 @@ class _Run:
         self._translation_s = 0.0
         self._summary_s = 0.0
 
-    async def events(self) -> AsyncIterator[Event]:
-        # Shared by callers with deadlines of their own: each leaves at its own, and the last one's leaving cancels us.
-        deadline.start(self._pipeline.max_article_s)
-        kept = await self._kept_answer()
-        if kept:
-            for event in replay(kept):
-                yield event
-            return
+    async def kept_answer(self) -> Answer | None:
+        """Return the answer from the cache, or None where it has to be made."""
+        if self._options.bypass_cache:
+            return None
+        with stage("cache"):
+            [kept] = await self._cache.get_many([self._key], Answer, client=self._client)
+        if kept is None:
+            return None
+        provenance = kept.provenance
+        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
+        provenance.cached_paragraphs = provenance.paragraphs
+        provenance.translation_time.Clear()
+        provenance.summary_time.Clear()
+        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
+        return kept
 
+    def shared_events(self) -> AsyncIterator[Event]:
+        """Yield the events of making the answer, or of the same article's if it is being made for somebody else."""
+        # Not shared between priorities: what somebody waits for would go at the pace of a job. Equal sentences of the
+        # two are decoded once all the same.
+        flight = self._client, self._key, self._options.bypass_cache, priority.name()
+        return self._pipeline.flights.run(flight, self._events, at_most_s=self._pipeline.max_article_s)
+
+    async def _events(self) -> AsyncIterator[Event]:
         answer = gateway_pb2.ProcessArticleResponse()
         async for event in self._make_answer():
             add(answer, event)
             yield event
-        await self._keep(answer)
+        await self._keep(Answer.of(answer))
 
     async def _make_answer(self) -> AsyncIterator[Event]:
         title, text = self._article.title, self._article.text
@@ -148,29 +207,17 @@ class _Run:
         heads = [head] if title_parts else []
         yield Event(finished=gateway_pb2.ArticleFinished(provenance=self._provenance([*heads, *done])))
 
-    async def _kept_answer(self) -> gateway_pb2.ProcessArticleResponse | None:
-        if self._options.bypass_cache:
-            return None
-        [kept] = await self._cache.get_many([self._key], gateway_pb2.ProcessArticleResponse)
-        if kept is None:
-            return None
-        provenance = kept.provenance
-        provenance.cache_use = article_pb2.Provenance.CACHE_USE_HIT
-        provenance.cached_paragraphs = provenance.paragraphs
-        provenance.translation_time.Clear()
-        provenance.summary_time.Clear()
-        _set_seconds(provenance.total_time, time.perf_counter() - self._started)
-        return kept
-
-    async def _keep(self, answer: gateway_pb2.ProcessArticleResponse) -> None:
+    async def _keep(self, answer: Answer) -> None:
         if not self._options.bypass_cache:
-            await self._cache.put_many({self._key: (answer, self._lifetime(answer.provenance.flagged_sentences > 0))})
+            lifetime_s = self._lifetime(answer.provenance.flagged_sentences > 0)
+            await self._cache.put_many({self._key: (answer, lifetime_s)}, client=self._client)
 
     async def _extract(self) -> article_pb2.ExtractedText:
         try:
-            extracted = await self._pipeline.extractor.extract(
-                self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
-            )
+            with stage("extract"):
+                extracted = await self._pipeline.extractor.extract(
+                    self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
+                )
         except NoArticleInHtml:
             raise Refusal(
                 Reason.NO_ARTICLE_IN_HTML,
@@ -194,10 +241,11 @@ class _Run:
         keys = [cache_key.paragraph_key(text, self._model, self._options.glossary.terms) for text in texts]
         known: list[translator_pb2.TranslatedParagraph | None] = [None] * len(texts)
         if not self._options.bypass_cache:
-            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph)
+            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph, client=self._client)
         self._cached_paragraphs = sum(paragraph is not None for paragraph in known)
         self._cached_texts.update(text for text, paragraph in zip(texts, known, strict=True) if paragraph is not None)
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
+        work.start(sum(len(texts[index]) for indices in groups for index in indices))
         places = asyncio.Semaphore(GROUPS_AT_ONCE)
         tasks = [asyncio.create_task(self._translate_group([texts[i] for i in indices], places)) for indices in groups]
         task_of = {
@@ -205,7 +253,7 @@ class _Run:
             for number, indices in enumerate(groups)
             for place, index in enumerate(indices)
         }
-        new: dict[bytes, tuple[translator_pb2.TranslatedParagraph, float]] = {}
+        new: dict[cache_key.CacheKey, tuple[translator_pb2.TranslatedParagraph, float]] = {}
         try:
             for index, paragraph in enumerate(known):
                 if paragraph is None:
@@ -220,7 +268,9 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if not self._options.bypass_cache:
-                await self._cache.put_many(new)  # also what was done of an article that then failed
+                await self._cache.put_many(
+                    new, client=self._client
+                )  # also what was done of an article that then failed
 
     async def _translate_chosen(
         self, title: str, text: str, cut: Sequence[paragraphs.Paragraph]
@@ -277,17 +327,21 @@ class _Run:
         self, texts: Sequence[str], places: asyncio.Semaphore
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
         async with places:
-            try:
-                return await self._downstream.translate(texts, self._model, self._options.glossary.terms)
-            except Refusal as refusal:
-                if refusal.reason != Reason.MODEL_CHANGED:
-                    raise
-                # Two models never mix in one answer, and some of it may have been sent already.
-                raise Refusal(
-                    Reason.TRANSLATOR_UNAVAILABLE,
-                    "The translator changed its model while the article was being translated. Try again.",
-                    retry_after_s=0.1,
-                ) from None
+            while True:
+                ends_at = deadline.ends_at()
+                try:
+                    return await self._downstream.translate(texts, self._model, self._options.glossary.terms)
+                except Refusal as refusal:
+                    if refusal.reason in (Reason.DEADLINE_EXCEEDED, Reason.OVERLOADED) and deadline.ends_at() > ends_at:
+                        continue  # somebody with more time has joined since
+                    if refusal.reason != Reason.MODEL_CHANGED:
+                        raise
+                    # Two models never mix in one answer, and some of it may have been sent already.
+                    raise Refusal(
+                        Reason.TRANSLATOR_UNAVAILABLE,
+                        "The translator changed its model while the article was being translated. Try again.",
+                        retry_after_s=0.1,
+                    ) from None
 
     async def _summarize(self, done: Sequence[article_pb2.Paragraph], title: str) -> article_pb2.Summary:
         started = time.perf_counter()
@@ -346,6 +400,8 @@ class _Run:
             flagged_sentences=sum(is_doubtful([sentence]) for sentence in sentences),
             verdict=verdict_on(sentences),
         )
+        STAGE_SECONDS.labels("translate").observe(self._translation_s)
+        STAGE_SECONDS.labels("summarize").observe(self._summary_s)
         _set_seconds(provenance.total_time, time.perf_counter() - self._started)
         _set_seconds(provenance.translation_time, self._translation_s)
         _set_seconds(provenance.summary_time, self._summary_s)
@@ -386,6 +442,11 @@ def replay(answer: gateway_pb2.ProcessArticleResponse) -> list[Event]:
 def pipeline_version(model: ModelIdentity, ranking: str) -> str:
     """Return the version of all that shapes an answer beside the model: `Provenance.pipeline`."""
     return f"translator-{model.pipeline} gateway-{cache_key.VERSION} summarizer-{ranking}"
+
+
+def cache_use_name(provenance: article_pb2.Provenance) -> str:
+    """Return what the cache had of an article, as logs and metrics name it: "hit", "partial", "miss", "bypassed"."""
+    return article_pb2.Provenance.CacheUse.Name(provenance.cache_use).removeprefix("CACHE_USE_").lower()
 
 
 def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -440,3 +501,12 @@ def _english(paragraph: article_pb2.Paragraph) -> str:
 
 def _set_seconds(duration: Duration, seconds: float) -> None:
     duration.FromMicroseconds(round(seconds * 1e6))
+
+
+def _length(article: article_pb2.Article) -> int:
+    """Return the characters that count against a client's quota."""
+    return len(article.title) + len(article.text or article.html)
+
+
+def _count(provenance: article_pb2.Provenance) -> None:
+    ARTICLES.labels(cache_use_name(provenance)).inc()

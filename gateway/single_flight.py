@@ -1,8 +1,11 @@
 """Equal work at the same moment is done once: many newsrooms send the same wire story in the same minute."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Hashable
 from typing import Generic, TypeVar
+
+from services.harness import deadline
 
 Event = TypeVar("Event")
 
@@ -10,18 +13,24 @@ Event = TypeVar("Event")
 class SingleFlight(Generic[Event]):
     """Shares streams of events among callers with the same key.
 
-    A caller that joins late gets all events from the first. The work is cancelled when its last caller has left.
+    A caller that joins late gets all events from the first. The work has the time of whichever of its callers has most
+    left, told anew whenever it asks (`deadline`), and is cancelled when its last caller has left.
     """
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, _Flight[Event]] = {}
 
-    async def run(self, key: Hashable, work: Callable[[], AsyncIterator[Event]]) -> AsyncIterator[Event]:
-        """Yield the events of `work`, or of the same work if it is under way for somebody else."""
+    async def run(
+        self, key: Hashable, work: Callable[[], AsyncIterator[Event]], *, at_most_s: float = math.inf
+    ) -> AsyncIterator[Event]:
+        """Yield the events of `work`, or of the same work if it is under way for somebody else.
+
+        This caller gives the work the time it has left, `at_most_s` if that is less.
+        """
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = _Flight(work, on_end=lambda ended: self._forget(key, ended))
-        async for event in flight.events():
+        async for event in flight.events(at_most_s):
             yield event
 
     def _forget(self, key: Hashable, ended: "_Flight[Event]") -> None:
@@ -35,13 +44,15 @@ class _Flight(Generic[Event]):
         self._events: list[Event] = []
         self._error: BaseException | None = None
         self._ended = False
-        self._callers = 0
+        self._ends: dict[object, float] = {}
+        """When each caller's time is over."""
         self._changed = asyncio.Event()
         self._on_end = on_end
         self._task = asyncio.create_task(self._collect(work))
 
-    async def events(self) -> AsyncIterator[Event]:
-        self._callers += 1
+    async def events(self, at_most_s: float) -> AsyncIterator[Event]:
+        caller = object()
+        self._ends[caller] = min(deadline.ends_at(), asyncio.get_running_loop().time() + at_most_s)
         position = 0
         try:
             while True:
@@ -54,12 +65,13 @@ class _Flight(Generic[Event]):
             if self._error:
                 raise self._error
         finally:
-            self._callers -= 1
-            if not self._callers and not self._ended:
+            del self._ends[caller]
+            if not self._ends and not self._ended:
                 self._on_end(self)  # at once, so that nobody joins work that is being cancelled
                 self._task.cancel()
 
     async def _collect(self, work: Callable[[], AsyncIterator[Event]]) -> None:
+        deadline.follow(lambda: max(self._ends.values(), default=0.0))
         try:
             async for event in work():
                 self._events.append(event)

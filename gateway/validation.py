@@ -4,6 +4,7 @@ from khulasa.v1 import article_pb2, gateway_pb2
 from services.harness.errors import Reason, Refusal
 
 MAX_ARTICLE_BYTES = 1_000_000
+MAX_BYTES_PER_CHAR = 4
 MAX_TITLE_CHARS = 1_000
 MAX_ID_CHARS = 200
 MAX_ARTICLES_PER_CALL = 100_000
@@ -29,14 +30,13 @@ def check_article(article: article_pb2.Article) -> None:
         )
     kind = article.WhichOneof("content")
     content = article.html if kind == "html" else article.text
-    if not content.strip():
+    if not content or content.isspace():
         raise Refusal(
             Reason.ARTICLE_EMPTY,
             "The article has no text. Send it in article.text or article.html.",
             field=f"article.{kind or 'text'}",
         )
-    length = len(content.encode())
-    if length > MAX_ARTICLE_BYTES:
+    if len(content) * MAX_BYTES_PER_CHAR > MAX_ARTICLE_BYTES and (length := len(content.encode())) > MAX_ARTICLE_BYTES:
         raise Refusal(
             Reason.ARTICLE_TOO_LONG,
             f"article.{kind} has {length} bytes, the limit is {MAX_ARTICLE_BYTES}. Split it.",

@@ -20,14 +20,21 @@ import sentencepiece
 from redis.asyncio import Redis
 
 from gateway.cache import Cache
+from gateway.cache_secrets import CacheSecrets
 from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
 from gateway.glossaries import Glossaries
 from gateway.html import HtmlExtractor
+from gateway.jobs.parts import JobParts
 from gateway.pipeline import Lifetimes, Pipeline
+from gateway.purge import Purger
+from gateway.quotas import Quotas
 from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
 from khulasa import AsyncClient
 from khulasa.v1 import gateway_pb2_grpc, summarizer_pb2_grpc, translator_pb2_grpc
+from services.harness.clients import Clients, Limits
+from services.harness.credentials import ClientCredentials, Credentials
 from services.harness.server import Server, Service
 from services.harness.settings import ServerSettings
 from services.summarizer.service import SummarizerService
@@ -54,21 +61,26 @@ def flood() -> str:
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a real tokenizer, trained on the articles, and no weights: for engines made by the test."""
     folder = tmp_path_factory.mktemp("model")
-    text = folder / "text.txt"
-    text.write_text("\n".join(path.read_text() for path in sorted(ARTICLES.glob("*.txt"))))
+    train_tokenizer(folder / "tokenizer.model")
+    (folder / "model.bin").write_bytes(b"no weights")
+    write_manifest(folder)
+    return folder
+
+
+def train_tokenizer(path: Path) -> None:
+    """Write a SentencePiece model trained on the articles; `path` ends in `.model`."""
+    text = path.with_suffix(".txt")
+    text.write_text("\n".join(article.read_text() for article in sorted(ARTICLES.glob("*.txt"))))
     sentencepiece.SentencePieceTrainer.train(
         input=str(text),
-        model_prefix=str(folder / "tokenizer"),
+        model_prefix=str(path.with_suffix("")),
         vocab_size=800,
         byte_fallback=True,
         character_coverage=1.0,
         minloglevel=2,
     )
     text.unlink()
-    (folder / "tokenizer.vocab").unlink()
-    (folder / "model.bin").write_bytes(b"no weights")
-    write_manifest(folder)
-    return folder
+    path.with_suffix(".vocab").unlink()
 
 
 def write_manifest(folder: Path, **changes: object) -> None:
@@ -187,12 +199,16 @@ class ScriptedEngine:
 class Stack:
     """All three services in this process, as `khulasa up` runs them in three."""
 
-    def __init__(self, engine: ScriptedEngine, translator: TranslatorService, cache: Cache) -> None:
+    def __init__(
+        self, engine: ScriptedEngine, queue: TranslationQueue, translator: TranslatorService, cache: Cache
+    ) -> None:
         self.engine = engine
+        self.queue = queue
         self.translator = translator
         self.cache = cache
         self.addresses: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
+        self.pipeline: Pipeline | None = None
         self.gateway: GatewayService | None = None
 
 
@@ -226,8 +242,13 @@ async def start_stack(
     *,
     capacity: int = 4096,
     glossaries: Glossaries = MappingProxyType({}),
+    clients: Clients | None = None,
+    defaults: Limits | None = None,
+    cache_secrets: CacheSecrets | None = None,
+    cache_shared: bool = False,
+    job_settings: GatewaySettings | None = None,
 ) -> Stack:
-    """Start the services on free ports; `parts` stops them."""
+    """Start the services on free ports; `parts` stops them. With `job_settings` the gateway takes jobs."""
     model = Model.open(model_folder)
     engine = ScriptedEngine(model)
     parts.callback(engine.released.set)
@@ -235,9 +256,9 @@ async def start_stack(
     parts.push_async_callback(queue.close)
     translator = TranslatorService()
     translator.use(model, ParagraphTranslator(model, queue))
-    cache = Cache(redis_url, timeout_s=0.25)
+    cache = Cache(redis_url, timeout_s=0.25, secrets=cache_secrets)
     parts.push_async_callback(cache.close)
-    stack = Stack(engine, translator, cache)
+    stack = Stack(engine, queue, translator, cache)
 
     await start_server(
         stack,
@@ -255,6 +276,8 @@ async def start_stack(
     parts.push_async_callback(downstream.close)
     extractor = HtmlExtractor()
     parts.push_async_callback(extractor.close)
+    quotas = Quotas(redis_url, clients=clients, defaults=defaults)
+    parts.push_async_callback(quotas.close)
     pipeline = Pipeline(
         downstream=downstream,
         cache=cache,
@@ -262,19 +285,41 @@ async def start_stack(
         lifetimes=Lifetimes(3600, 60),
         html_timeout_s=10,
         max_article_s=60,
+        quotas=quotas,
+        cache_shared=cache_shared,
     )
     gateway = GatewayService(
-        pipeline, downstream, cache, cache_name="test", max_article_s=60, glossaries=glossaries or {}
+        pipeline,
+        downstream,
+        cache,
+        cache_name="test",
+        max_article_s=60,
+        glossaries=glossaries or {},
+        purger=Purger(pipeline, cache, clients),
     )
+    stack.pipeline = pipeline
     stack.gateway = gateway
-    await start_server(
-        stack, "gateway", lambda server: gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server), parts
-    )
+
+    def register(server: grpc.aio.Server) -> None:
+        gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server)
+        if jobs:
+            jobs.register(server)
+
+    jobs = None
+    if job_settings is not None:
+        jobs = await JobParts.start(job_settings, pipeline, glossaries or {}, parts)
+    credentials = ClientCredentials(clients) if clients else None
+    await start_server(stack, "gateway", register, parts, credentials=credentials)
     return stack
 
 
 async def start_server(
-    stack: Stack, name: str, register: Callable[[grpc.aio.Server], None], parts: AsyncExitStack
+    stack: Stack,
+    name: str,
+    register: Callable[[grpc.aio.Server], None],
+    parts: AsyncExitStack,
+    *,
+    credentials: Credentials | None = None,
 ) -> None:
     """Start one service of a stack on a free port."""
 
@@ -282,7 +327,7 @@ async def start_server(
         """The service is ready as it is."""
 
     settings = ServerSettings(address="127.0.0.1:0", max_call_s=60, drain_s=0)
-    server = Server(settings, Service(f"khulasa.v1.{name.capitalize()}", register, nothing))
+    server = Server(settings, Service(f"khulasa.v1.{name.capitalize()}", register, nothing, credentials))
     await server.start()
     await server.warm_up()
     parts.push_async_callback(server.drain)

@@ -12,13 +12,14 @@ from tests.conftest import write_manifest
 WIDTH = 16
 
 
-def write_encoder_decoder(folder: Path, tokenizer: Path) -> None:
-    """Write an encoder-decoder that uses the tokenizer."""
+def write_encoder_decoder(folder: Path, tokenizer: Path, *, seed: int = 7) -> None:
+    """Write an encoder-decoder that uses the tokenizer; another seed is another model."""
     pieces = _copy_tokenizer(folder, tokenizer)
     spec = TransformerSpec.from_config((1, 1), 2)
     _fill(
         spec,
         {"encoder/embeddings_0": len(pieces), "decoder/embeddings": len(pieces), "decoder/projection": len(pieces)},
+        seed,
     )
     spec.register_source_vocabulary(pieces)
     spec.register_target_vocabulary(pieces)
@@ -51,9 +52,9 @@ def _copy_tokenizer(folder: Path, tokenizer: Path) -> list[str]:
     return [processor.id_to_piece(number) for number in range(processor.get_piece_size())]
 
 
-def _fill(spec: ModelSpec, vocabularies: dict[str, int]) -> None:
+def _fill(spec: ModelSpec, vocabularies: dict[str, int], seed: int = 7) -> None:
     """Set every weight that is not set: square layers of WIDTH, four times as wide within, keys and values joined."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
 
     def weights(*shape: int) -> np.ndarray:
         return random.normal(0, 0.3, shape).astype(np.float32)

@@ -60,6 +60,8 @@ def _unknown_part(message: Message, path: str) -> str:
     if len(unknown):
         return f"{path}{message.DESCRIPTOR.name}.{unknown[0].field_number}"
     for field, value in message.ListFields():
+        if field.message_type is None and field.enum_type is None:
+            continue  # a list of texts is not worth copying
         values = list(value) if field.is_repeated and not _is_map(field) else [] if field.is_repeated else [value]
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             for part in values:

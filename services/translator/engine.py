@@ -6,6 +6,7 @@ Calls block and release the interpreter lock: the queue makes them in threads of
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import ctranslate2
@@ -16,6 +17,13 @@ VERSION = f"ctranslate2 {ctranslate2.__version__}"
 SAFER = {"beam_size": 4, "num_hypotheses": 4, "no_repeat_ngram_size": 4}
 """A second try: more answers to choose from, and none with the same four tokens twice. Three would forbid what is good
 style: "of the Council of the Council of Ministers"."""
+
+
+class Search(Enum):
+    """The two ways of looking for an answer; the value tells how many answers are followed at once."""
+
+    PLAIN = 1
+    SAFER = SAFER["beam_size"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,149 +1,366 @@
 """The sentences of all callers in one queue, decoded in batches of like length and bounded cost.
 
-CTranslate2 is fast when it is given many sentences at once; callers come with a few each. Workers take from the
-queue what is oldest and whatever is of like length, up to `batch_tokens`, so that little is padded.
+CTranslate2 is fast when it is given many sentences at once; callers come with a few each. A call takes a `Place`
+(`admission.py` tells whether there is time for it); its sentences wait their turn (`fair_share.py`); workers take who
+is next and whatever is like it in length (`batch.py`), and tell how long it took (`speed.py`).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
+from services.harness import caller, deadline, priority
+from services.harness import work as harness_work
 from services.harness.errors import Reason, Refusal
-from services.translator.engine import Decoded, Engine
+from services.translator.admission import Admission, Work
+from services.translator.batch import choose_batch
+from services.translator.engine import Decoded, Engine, Search
+from services.translator.fair_share import FairShare
+from services.translator.speed import Speed
 
 QUEUED = Gauge("khulasa_queue_sentences", "Sentences waiting to be decoded.")
 BATCH_SENTENCES = Histogram(
     "khulasa_batch_sentences", "Sentences decoded together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
+DECODE_SECONDS = Counter("khulasa_decode_seconds_total", "Time of workers spent on decoding.", ["search"])
+DECODED = Counter("khulasa_decoded_sentences_total", "Sentences decoded.", ["search"])
+SHARED = Counter("khulasa_shared_sentences_total", "Sentences answered by the decoding of an equal one.")
 RETRY_AFTER_S = 2.0
+JOB_SHARE = 0.2
+"""One token in five is a job's while others wait too: a job never stands still, and costs the others a quarter more."""
+MAX_CHARS = 16_000_000
+"""Of text let in at once: 16 of the largest articles, some 100 MB with tokens and answers."""
+WAIT_S = 0.02
+"""For calls that are being read, before a batch is begun far from full. Reading takes a few ms, a small batch 200."""
+POOL = 1024
+"""Sentences among which a batch finds those of like length; a batch has about 32."""
 
 
-Call = Callable[[Sequence[list[str]]], list[Any]]
+@dataclass(eq=False, slots=True)
+class _Sentence:
+    """A sentence that waits or is being decoded, once for all who want it."""
 
-
-@dataclass(slots=True)
-class _Waiting:
     tokens: list[str]
-    call: Call
-    """What the engine is asked to do with it; a batch is of one kind."""
+    search: Search
+    claims: dict["_Claim", None] = field(default_factory=dict)
+    decoding: bool = False
+
+    @property
+    def key(self) -> Hashable:
+        return self.search, tuple(self.tokens)
+
+    @property
+    def cost(self) -> int:
+        return max(1, len(self.tokens)) * self.search.value
+
+    def unanswered(self) -> "list[asyncio.Future[Any]]":
+        """Return what its callers wait on."""
+        return [claim.answer for claim in self.claims if not claim.answer.done()]
+
+
+@dataclass(eq=False, slots=True)
+class _Claim:
+    """One caller's wish for a sentence."""
+
+    sentence: _Sentence
+    work: Work
     answer: asyncio.Future[Any] = field(repr=False)
+
+
+class Place:
+    """What a call has in the queue once it was let in. Made by `TranslationQueue.place`."""
+
+    def __init__(self, queue: "TranslationQueue", work: Work, chars: int, tokens: float) -> None:
+        self._queue = queue
+        self._work = work
+        self._chars = chars
+        self._unread = tokens
+        self._first_tokens = 0
+
+    async def decode(self, sentences: Sequence[list[str]]) -> list[Decoded]:
+        """Return one answer for each sentence, in order.
+
+        If the caller is cancelled, what waits for it alone is dropped.
+        """
+        tokens = sum(map(len, sentences))
+        if not self._first_tokens:
+            self._queue.speed.saw_call(self._chars, tokens)
+        self._first_tokens += tokens
+        self._read()
+        return await self._queue.answers(self._work, sentences, Search.PLAIN)
+
+    async def decode_safer(self, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
+        """Return several answers for each sentence, as `decode` does.
+
+        Raises Refusal (OVERLOADED) if there is neither room nor time for them.
+        """
+        tokens = sum(map(len, sentences))
+        self._queue.check_more(self._work, len(sentences), tokens)
+        return await self._queue.answers(self._work, sentences, Search.SAFER)
+
+    def tried_again(self, sentences: Sequence[list[str]]) -> None:
+        """Tell which of the first tries are doubtful, whether or not they are decoded again."""
+        self._queue.speed.saw_second_tries(self._first_tokens, sum(map(len, sentences)))
+
+    def _read(self) -> None:
+        """What was estimated is known now."""
+        if self._unread:
+            self._work.unread = max(0.0, self._work.unread - self._unread)
+            self._queue.calls_unread -= 1
+            self._unread = 0.0
 
 
 class TranslationQueue:
     """Shares one engine among all calls of the process.
 
-    `capacity` bounds the sentences that wait. A call that alone has more than its `window` feeds them in as the earlier
-    ones are answered, so a long article neither fills the queue nor is refused for its length.
+    `capacity` bounds the sentences that wait: at that length nobody is let in, and who is in feeds its sentences as
+    others are answered. So does a call that alone has more than its `window`, so that a long article does not fill the
+    queue.
     """
 
-    def __init__(self, engine: Engine, *, workers: int, batch_tokens: int, capacity: int, window: int) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        workers: int,
+        batch_tokens: int,
+        capacity: int,
+        window: int,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        self._calls: dict[Search, Callable[[Sequence[list[str]]], list[Any]]] = {
+            Search.PLAIN: lambda batch: engine.decode(batch),
+            Search.SAFER: lambda batch: engine.decode_safer(batch),
+        }
         self._batch_tokens = batch_tokens
         self._capacity = capacity
         self._window = window
-        self._waiting: list[_Waiting] = []
-        self._arrived = asyncio.Condition()
+        self._sentences: dict[Hashable, _Sentence] = {}
+        self._waiting = 0
+        self._waiting_cost = 0
+        self._decoding = 0
+        self._share = FairShare[_Claim]({priority.INTERACTIVE: 1 - JOB_SHARE, priority.JOB: JOB_SHARE})
+        loop = asyncio.get_running_loop()
+        self.speed = Speed()
+        self.calls_unread = 0
+        self._admission = Admission(
+            self.speed,
+            workers=workers,
+            batch_tokens=batch_tokens,
+            job_share=JOB_SHARE,
+            max_chars=max_chars,
+            clock=loop.time,
+            later=loop.call_later,
+        )
+        self._changed = asyncio.Event()
+        """Set when sentences have come; a worker clears it when it waits."""
+        self._room = asyncio.Event()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         self._workers = [asyncio.create_task(self._work()) for _ in range(workers)]
 
-    async def decode(self, sentences: Sequence[list[str]]) -> list[Decoded]:
-        """Return one answer for each sentence, in order.
+    @contextmanager
+    def place(self, chars: int) -> Iterator[Place]:
+        """Let a call in whose text has `chars` code points, of the caller, priority, work and deadline in hand.
 
-        Raises Refusal (OVERLOADED) if the queue is full. If the caller is cancelled, what has not begun is dropped.
+        Raises Refusal (OVERLOADED) if the queue is full, or what the call is part of cannot be done in its time.
         """
-        return await self._answers(sentences, self._engine.decode)
+        if self._waiting >= self._capacity:
+            raise self._full()
+        whole = harness_work.current()
+        key: Hashable = whole.id if whole else object()
+        lane = priority.name()
+        work, tokens = self._admission.enter(
+            key,
+            caller=caller.name() or key,
+            lane=lane,
+            ends_at=deadline.ends_at(),
+            chars=chars,
+            whole_chars=whole.chars if whole else chars,
+        )
+        self.calls_unread += bool(tokens)
+        place = Place(self, work, chars, tokens)
+        try:
+            yield place
+        finally:
+            place._read()
+            self._admission.leave(key, work)
+
+    async def decode(self, sentences: Sequence[list[str]]) -> list[Decoded]:
+        """Decode sentences that are a whole call, as `Place.decode` does. Raises what `place` does."""
+        with self.place(0) as place:
+            return await place.decode(sentences)
 
     async def decode_safer(self, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
-        """Return several answers for each sentence, as `decode` does."""
-        return await self._answers(sentences, self._engine.decode_safer)
+        """Decode sentences that are a whole call, as `Place.decode_safer` does. Raises what `place` does."""
+        with self.place(0) as place:
+            return await place.decode_safer(sentences)
 
-    async def _answers(self, sentences: Sequence[list[str]], call: Call) -> list[Any]:
-        if len(self._waiting) + min(len(sentences), self._window) > self._capacity:
-            raise Refusal(
-                Reason.OVERLOADED,
-                f"The translator's queue is full ({len(self._waiting)} of {self._capacity} sentences). "
-                f"Try again in {RETRY_AFTER_S:g} s.",
-                retry_after_s=RETRY_AFTER_S,
-                queued=len(self._waiting),
-                limit=self._capacity,
-            )
+    async def measure(self, sentence: list[str], *, together: int) -> None:
+        """Learn the engine's speed from `sentence`, alone and as often as `together` in one batch."""
+        loop = asyncio.get_running_loop()
+        for batch in ([sentence], [sentence] * together):
+            started = loop.time()
+            await loop.run_in_executor(self._threads, self._calls[Search.PLAIN], batch)
+            self.speed.saw_batch(Search.PLAIN, sum(map(len, batch)), loop.time() - started)
+
+    def check_more(self, work: Work, sentences: int, tokens: int) -> None:
+        """Raise Refusal (OVERLOADED) if a call that is in has no room or time for second tries."""
+        if self._waiting + min(sentences, self._window) > self._capacity:
+            raise self._full()
+        self._admission.check_more(work, tokens)
+
+    async def answers(self, work: Work, sentences: Sequence[list[str]], search: Search) -> list[Any]:
+        """Return one answer of the engine for each sentence of a call that is in, in order."""
         places = asyncio.Semaphore(self._window)
-        entries: list[_Waiting] = []
+        claims: list[_Claim] = []
+        whole = float(sum(map(len, sentences)))
+        work.unanswered[search] += whole
         try:
             for tokens in sentences:
                 await places.acquire()
-                entry = _Waiting(tokens, call, asyncio.get_running_loop().create_future())
-                entry.answer.add_done_callback(lambda _: places.release())
-                entries.append(entry)
-                await self._enter(entry)
-            return list(await asyncio.gather(*(entry.answer for entry in entries)))
+                while self._waiting >= self._capacity:
+                    self._room.clear()
+                    await self._room.wait()
+                claims.append(self._enter(work, tokens, search))
+                claims[-1].answer.add_done_callback(lambda _: places.release())
+            return list(await asyncio.gather(*(claim.answer for claim in claims)))
         finally:
-            for entry in entries:
-                entry.answer.cancel()
+            work.unanswered[search] = max(0.0, work.unanswered[search] - whole)
+            for claim in claims:
+                self._leave(claim)
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences wait or are being decoded."""
+        return len(self._sentences)
 
     async def close(self) -> None:
         """Stop the workers; whoever still waits is cancelled."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
-        for entry in self._waiting:
-            entry.answer.cancel()
+        for sentence in self._sentences.values():
+            for claim in sentence.claims:
+                claim.answer.cancel()
         self._threads.shutdown(wait=True)
 
-    async def _enter(self, entry: _Waiting) -> None:
-        async with self._arrived:
-            self._waiting.append(entry)
-            QUEUED.set(len(self._waiting))
-            self._arrived.notify()
+    def _full(self) -> Refusal:
+        return Refusal(
+            Reason.OVERLOADED,
+            f"The translator's queue is full ({self._waiting} of {self._capacity} sentences). "
+            f"Try again in {RETRY_AFTER_S:g} s.",
+            retry_after_s=RETRY_AFTER_S,
+            queued=self._waiting,
+            limit=self._capacity,
+        )
+
+    def _enter(self, work: Work, tokens: list[str], search: Search) -> _Claim:
+        sentence = _Sentence(tokens, search)
+        known = self._sentences.get(sentence.key)
+        if known:
+            sentence = known
+            SHARED.inc()
+        else:
+            self._sentences[sentence.key] = sentence
+            self._count(sentence, 1)
+        claim = _Claim(sentence, work, asyncio.get_running_loop().create_future())
+        sentence.claims[claim] = None
+        if not sentence.decoding:
+            self._share.add(work.lane, work.caller, claim, sentence.cost)
+            self._changed.set()
+        return claim
+
+    def _leave(self, claim: _Claim) -> None:
+        """End a claim. A sentence that nobody else wants is dropped unless it is being decoded."""
+        if claim.answer.done() and not claim.answer.cancelled():
+            claim.answer.exception()  # the caller has been told of the first failure; the others are no news
+            return
+        claim.answer.cancel()
+        sentence = claim.sentence
+        del sentence.claims[claim]
+        if not sentence.decoding:
+            self._share.remove(claim.work.lane, claim.work.caller, claim)
+            if not sentence.claims:
+                del self._sentences[sentence.key]
+                self._count(sentence, -1)
+
+    def _count(self, sentence: _Sentence, change: int) -> None:
+        self._waiting += change
+        self._waiting_cost += change * sentence.cost
+        QUEUED.set(self._waiting)
+        if change < 0:
+            self._room.set()
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = await self._take_batch()
-            BATCH_SENTENCES.observe(len(batch))
-            try:
-                answers = await loop.run_in_executor(self._threads, batch[0].call, [e.tokens for e in batch])
-            except Exception as error:  # the callers of this batch get it; the worker goes on with the next
-                for entry in batch:
-                    if not entry.answer.done():
-                        entry.answer.set_exception(error)
+            while not self._waiting:
+                self._changed.clear()
+                await self._changed.wait()
+            await self._wait_for_more()
+            if not self._waiting:
                 continue
-            for entry, answer in zip(batch, answers, strict=True):
-                if not entry.answer.done():
-                    entry.answer.set_result(answer)
+            batch = self._take_batch()
+            search, tokens = batch[0].search, [sentence.tokens for sentence in batch]
+            BATCH_SENTENCES.observe(len(batch))
+            started = loop.time()
+            self._decoding += 1
+            try:
+                answers = await loop.run_in_executor(self._threads, self._calls[search], tokens)
+                spent_s = loop.time() - started
+                self.speed.saw_batch(search, sum(map(len, tokens)), spent_s)
+                DECODE_SECONDS.labels(search.name.lower()).inc(spent_s)
+                DECODED.labels(search.name.lower()).inc(len(batch))
+                for sentence, answer in zip(batch, answers, strict=True):
+                    for future in sentence.unanswered():
+                        future.set_result(answer)
+            except Exception as error:  # the callers of this batch get it; the worker goes on with the next
+                for sentence in batch:
+                    for future in sentence.unanswered():
+                        future.set_exception(error)
+            finally:
+                self._decoding -= 1
+                for sentence in batch:
+                    del self._sentences[sentence.key]
 
-    async def _take_batch(self) -> list[_Waiting]:
-        async with self._arrived:
-            while True:
-                self._waiting = [entry for entry in self._waiting if not entry.answer.done()]
-                if self._waiting:
-                    break
-                QUEUED.set(0)
-                await self._arrived.wait()
-        alike = [entry for entry in self._waiting if entry.call == self._waiting[0].call]
-        taken = [alike[index] for index in choose_batch([len(entry.tokens) for entry in alike], self._batch_tokens)]
-        chosen = set(map(id, taken))
-        self._waiting = [entry for entry in self._waiting if id(entry) not in chosen]
-        QUEUED.set(len(self._waiting))
-        return taken
+    async def _wait_for_more(self) -> None:
+        """Wait a moment for calls that are being read, if the batch is far from full and others work meanwhile.
 
+        On an idle machine nobody waits: what is here is begun at once.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + WAIT_S
+        while self._decoding and self.calls_unread and self._waiting_cost < self._batch_tokens // 2:
+            left_s = until - loop.time()
+            if left_s <= 0:
+                return
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left_s)
+            except TimeoutError:
+                return
 
-def choose_batch(lengths: Sequence[int], batch_tokens: int) -> list[int]:
-    """Return the indices of a batch: the oldest sentence and those nearest to it in length.
-
-    A batch costs its longest sentence times its size, since the others are padded to it; that product stays within
-    `batch_tokens`. A single sentence is a batch whatever its length.
-    """
-    oldest = lengths[0]
-    by_likeness = sorted(range(1, len(lengths)), key=lambda index: (abs(lengths[index] - oldest), index))
-    batch, longest = [0], oldest
-    for index in by_likeness:
-        longest = max(longest, lengths[index])
-        if longest * (len(batch) + 1) > batch_tokens:
-            break
-        batch.append(index)
-    return batch
+    def _take_batch(self) -> list[_Sentence]:
+        """Take who is next and those like it, and leave to idle workers their part."""
+        turns: dict[_Sentence, _Claim] = {}
+        for claim in islice(self._share.in_turn(), POOL):
+            turns.setdefault(claim.sentence, claim)
+        first = next(iter(turns))
+        alike = [sentence for sentence in turns if sentence.search is first.search]
+        idle = len(self._workers) - self._decoding
+        budget = min(self._batch_tokens, -(-self._waiting_cost // idle)) // first.search.value
+        batch = [alike[index] for index in choose_batch([len(each.tokens) for each in alike], budget)]
+        for sentence in batch:
+            turn = turns[sentence]
+            self._share.serve(turn.work.lane, turn.work.caller, turn)
+            for claim in sentence.claims:
+                self._share.remove(claim.work.lane, claim.work.caller, claim)
+            sentence.decoding = True
+            self._count(sentence, -1)
+        return batch

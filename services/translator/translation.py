@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from services.harness.errors import Reason as RefusalReason
 from services.harness.errors import Refusal
+from services.harness.metrics import stage
 from services.harness.terms import Term
 from services.translator import glossary
 from services.translator.check import Doubt, Reason
@@ -26,10 +27,13 @@ from services.translator.judge import Judge, Judgement
 from services.translator.language import NAMES, Language, identify, identify_all
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
-from services.translator.queue import TranslationQueue
+from services.translator.queue import Place, TranslationQueue
 from services.translator.span import Span
 from services.translator.split import split
 
+TOKENS = Counter(
+    "khulasa_tokens_total", "Tokens that the model read (source) and wrote (target) in first tries.", ["side"]
+)
 SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
 VERSION = "4"
 """Raised with every change that can change an answer: it is part of the cache keys."""
@@ -107,17 +111,28 @@ class ParagraphTranslator:
     async def translate(self, paragraphs: Sequence[str], terms: Sequence[Term] = ()) -> list[list[TranslatedSentence]]:
         """Return the sentences of each paragraph; all are decoded together.
 
-        Raises Refusal: OVERLOADED if the queue is full, `check_terms` for bad terms.
+        Raises Refusal: OVERLOADED if the queue has no room, or no time before the deadline; as `check_terms` for bad
+        terms.
         """
-        wanted = await asyncio.to_thread(glossary_of, tuple(terms), self._scheme) if terms else None
-        prepared = await asyncio.to_thread(self._prepare_all, paragraphs, wanted)
-        decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
-        answers = await self._queue.decode([sentence.tokens for sentence in decodable])
-        judgements = await asyncio.to_thread(self._judge_all, decodable, answers)
-        if self._second_tries:
-            await self._try_again(decodable, judgements)
-        finished = _finish(prepared, iter(judgements), self._is_decodable)
-        return await self._bring_in_terms(prepared, finished) if wanted else finished
+        with self._queue.place(sum(map(len, paragraphs))) as place:  # before any work: a refusal has to be cheap
+            wanted = await asyncio.to_thread(glossary_of, tuple(terms), self._scheme) if terms else None
+            with stage("prepare"):
+                prepared = await asyncio.to_thread(self._prepare_all, paragraphs, wanted)
+            decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
+            with stage("decode"):
+                answers = await place.decode([sentence.tokens for sentence in decodable])
+            TOKENS.labels("source").inc(sum(len(sentence.tokens) for sentence in decodable))
+            TOKENS.labels("target").inc(sum(len(answer.tokens) for answer in answers))
+            with stage("judge"):
+                judgements = await asyncio.to_thread(self._judge_all, decodable, answers)
+            if self._second_tries:
+                with stage("second_try"):
+                    await self._try_again(place, decodable, judgements)
+            finished = _finish(prepared, iter(judgements), self._is_decodable)
+            if not wanted:
+                return finished
+            with stage("glossary"):
+                return await self._bring_in_terms(place, prepared, finished)
 
     def split(self, paragraphs: Sequence[str]) -> list[list[UntranslatedSentence]]:
         """Return where the sentences of each paragraph stand, without translating."""
@@ -166,13 +181,15 @@ class ParagraphTranslator:
     def _judge_one(self, sentence: _Sentence, answer: Decoded) -> Judgement:
         return self._judge.judge(sentence.normalized, sentence.tokens, answer)
 
-    async def _try_again(self, sentences: Sequence[_Sentence], judgements: list[Judgement]) -> None:
+    async def _try_again(self, place: Place, sentences: Sequence[_Sentence], judgements: list[Judgement]) -> None:
         """Decode what is doubtful once more and put what is better in its place; what is no better stays, flagged."""
         doubtful = [index for index, judgement in enumerate(judgements) if judgement.deserves_second_try]
+        again = [sentences[index].tokens for index in doubtful]
+        place.tried_again(again)
         if not doubtful:
             return
         try:
-            choices = await self._queue.decode_safer([sentences[index].tokens for index in doubtful])
+            choices = await place.decode_safer(again)
         except Refusal as refusal:
             if refusal.reason is not RefusalReason.OVERLOADED:
                 raise
@@ -201,7 +218,7 @@ class ParagraphTranslator:
         }
 
     async def _bring_in_terms(
-        self, prepared: list[list[_Sentence]], plain: list[list[TranslatedSentence]]
+        self, place: Place, prepared: list[list[_Sentence]], plain: list[list[TranslatedSentence]]
     ) -> list[list[TranslatedSentence]]:
         """Return the sentences with the terms of the glossary, as far as the model can be led to write them."""
 
@@ -213,7 +230,7 @@ class ParagraphTranslator:
 
         tries = await asyncio.to_thread(rewrite_all)
         tokens = [rewritten.tokens for paragraph in tries for each in paragraph for _, rewritten in each]
-        answers = iter(await self._queue.decode(tokens))
+        answers = iter(await place.decode(tokens))
 
         def finish_all() -> list[list[TranslatedSentence]]:
             return [

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.single_flight import SingleFlight
+from services.harness import deadline
 
 
 class Work:
@@ -74,3 +75,36 @@ async def test_an_error_reaches_every_caller() -> None:
     with pytest.raises(RuntimeError, match="broken"):
         async for _ in flights.run("key", fail):
             pass
+
+
+async def test_the_work_has_the_time_of_whoever_has_most() -> None:
+    """The end moves out when somebody with more time joins, and back in when that one leaves; never beyond the most."""
+    flights, ask, told = SingleFlight[int](), asyncio.Event(), asyncio.Queue[float]()
+
+    async def work() -> AsyncIterator[int]:
+        while True:
+            await ask.wait()
+            ask.clear()
+            told.put_nowait(deadline.remaining_s())
+            yield 0
+
+    async def follow(time_s: float) -> None:
+        deadline.start(time_s)
+        async for _ in flights.run("key", work, at_most_s=100):
+            pass
+
+    async def time_of_the_work() -> float:
+        ask.set()
+        return round(await told.get(), -1)
+
+    hurried = asyncio.create_task(follow(20))
+    await asyncio.sleep(0.01)
+    seen = [await time_of_the_work()]
+    patient = asyncio.create_task(follow(1000))
+    await asyncio.sleep(0.01)
+    seen.append(await time_of_the_work())
+    patient.cancel()
+    await asyncio.sleep(0.01)
+    seen.append(await time_of_the_work())
+    hurried.cancel()
+    assert seen == [20, 100, 20]

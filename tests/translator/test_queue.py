@@ -1,79 +1,347 @@
-"""The queue: full batches of like length, bounded, and no work for callers that have gone."""
+"""The queue: full batches of like length, fair shares, equal sentences decoded once, no work for callers that left."""
 
 import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.harness import caller, priority
 from services.harness.errors import Reason, Refusal
+from services.translator.batch import choose_batch
+from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
-from services.translator.queue import TranslationQueue, choose_batch
+from services.translator.queue import TranslationQueue
 from services.translator.threads import usable_processors
-from tests.conftest import ScriptedEngine
+
+
+class Echo:
+    """An engine whose answer to a sentence is its tokens backwards; `free` lets one batch through for each release."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.batches: list[list[list[str]]] = []
+        self.held = held
+        self.free = threading.Semaphore(0)
+
+    def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
+        self.batches.append(list(batch))
+        if self.held:
+            self.free.acquire()
+        return [answer_to(tokens) for tokens in batch]
+
+    def decode_safer(self, batch: Sequence[list[str]]) -> list[list[Decoded]]:
+        return [[answer_to(tokens), answer_to([*tokens, "again"])] for tokens in batch]
+
+    def release(self) -> None:
+        """Hold nothing back any more."""
+        self.held = False
+        self.free.release(100)
+
+
+def answer_to(tokens: list[str]) -> Decoded:
+    return Decoded(tokens[::-1], -float(len(tokens)), truncated=False)
+
+
+def sentence(number: int, length: int = 5) -> list[str]:
+    """Return a sentence of `length` tokens that no other number has."""
+    return [f"▁{number}"] * length
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Echo]:
+    """An engine that holds every batch until it is released."""
+    engine = Echo(held=True)
+    yield engine
+    engine.release()
+
+
+@pytest.fixture
+async def queue(engine: Echo) -> AsyncIterator[TranslationQueue]:
+    """A queue of one worker, in batches of ten short sentences."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=50, capacity=1000, window=100)
+    yield queue
+    engine.release()
+    await queue.close()
+
+
+async def call(
+    queue: TranslationQueue, sentences: list[list[str]], *, name: str = "", urgency: str = priority.INTERACTIVE
+) -> list[Decoded]:
+    """Decode for a caller of that name; as a task of its own."""
+    caller.start(name)
+    priority.start(urgency)
+    return await queue.decode(sentences)
+
+
+async def settle() -> None:
+    """Let everything happen that can happen now."""
+    await asyncio.sleep(0.05)
 
 
 @given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=100), batch_tokens=st.integers(1, 2000))
-def test_a_batch_has_the_oldest_and_costs_no_more_than_allowed(lengths: list[int], batch_tokens: int) -> None:
-    """The oldest sentence is always taken; padded to the longest, a batch of several stays within its tokens."""
+def test_a_batch_has_the_first_and_costs_no_more_than_allowed(lengths: list[int], batch_tokens: int) -> None:
+    """The first in turn is always taken; padded to the longest, a batch of several stays within its tokens."""
     batch = choose_batch(lengths, batch_tokens)
     assert batch[0] == 0
     assert len(set(batch)) == len(batch)
     assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= batch_tokens
 
 
-async def test_sentences_of_several_callers_share_batches(model_folder: Path) -> None:
+def test_of_like_lengths_the_first_in_turn_is_taken() -> None:
+    """A sentence within a quarter of the length goes before one of just the length that came later."""
+    assert choose_batch([20, 90, 22, 20, 21], 66) == [0, 2, 3]
+
+
+async def test_sentences_of_several_callers_share_batches(engine: Echo, queue: TranslationQueue) -> None:
     """Callers with one sentence each are decoded together."""
-    engine = ScriptedEngine(Model.open(model_folder))
-    engine.released.clear()
-    queue = TranslationQueue(engine, workers=1, batch_tokens=1000, capacity=100, window=10)
-    calls = [asyncio.create_task(queue.decode([["▁"] * 5])) for _ in range(20)]
-    await asyncio.sleep(0.2)
-    engine.released.set()
+    calls = [asyncio.create_task(call(queue, [sentence(n)])) for n in range(11)]
+    await settle()
+    engine.release()
     await asyncio.gather(*calls)
-    assert max(engine.batches) >= 19
+    assert [len(batch) for batch in engine.batches] == [10, 1]
+
+
+async def test_a_lone_call_is_spread_over_idle_workers(engine: Echo) -> None:
+    """With nobody else there, one call keeps all workers busy at once."""
+    queue = TranslationQueue(engine, workers=2, batch_tokens=1000, capacity=100, window=10)
+    decoding = asyncio.create_task(queue.decode([sentence(n) for n in range(8)]))
+    await settle()
+    assert [len(batch) for batch in engine.batches] == [4, 4]
+    engine.release()
+    await decoding
     await queue.close()
 
 
-async def test_a_full_queue_refuses(model_folder: Path) -> None:
-    """Above its capacity the queue says when to come back, and goes on with what it has."""
-    engine = ScriptedEngine(Model.open(model_folder))
-    engine.released.clear()
-    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=8, window=8)
-    first = asyncio.create_task(queue.decode([["▁"] * 5] * 8))
-    await asyncio.sleep(0.1)
+async def test_a_sentence_that_waits_twice_is_decoded_once(engine: Echo, queue: TranslationQueue) -> None:
+    """Equal sentences share one answer, those that wait and one that is being decoded."""
+    first = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    others = [asyncio.create_task(call(queue, [sentence(0), sentence(1), sentence(1)])) for _ in range(3)]
+    await settle()
+    engine.release()
+    answers = await asyncio.gather(first, *others)
+    assert answers == [[answer_to(sentence(0))], *[[answer_to(sentence(n)) for n in (0, 1, 1)]] * 3]
+    assert engine.batches == [[sentence(0)], [sentence(1)]]
+
+
+async def test_a_second_try_is_no_first_try(engine: Echo, queue: TranslationQueue) -> None:
+    """The same tokens asked for in both ways get both answers."""
+    engine.release()
+    plain, safer = await asyncio.gather(queue.decode([sentence(0)]), queue.decode_safer([sentence(0)]))
+    assert plain == [answer_to(sentence(0))]
+    assert len(safer[0]) == 2
+
+
+async def test_what_a_caller_leaves_is_dropped_unless_another_waits_for_it(
+    engine: Echo, queue: TranslationQueue
+) -> None:
+    """Of a cancelled call only the sentence that somebody else wants is decoded."""
+    running = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    leaving = asyncio.create_task(call(queue, [sentence(1), sentence(2)]))
+    staying = asyncio.create_task(call(queue, [sentence(2)]))
+    await settle()
+    leaving.cancel()
+    await settle()
+    engine.release()
+    await asyncio.gather(running, staying)
+    assert engine.batches == [[sentence(0)], [sentence(2)]]
+
+
+async def test_a_small_call_does_not_wait_for_a_large_one(engine: Echo, queue: TranslationQueue) -> None:
+    """Behind 90 sentences of one call, the five of another share the next batch with it."""
+    running = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    large = asyncio.create_task(call(queue, [sentence(n) for n in range(100, 190)]))
+    await settle()
+    small = asyncio.create_task(call(queue, [sentence(n) for n in range(1, 6)]))
+    await settle()
+    engine.free.release()
+    await settle()
+    assert sum(tokens in [sentence(n) for n in range(1, 6)] for tokens in engine.batches[1]) == 5
+    engine.release()
+    await asyncio.gather(running, large, small)
+
+
+async def test_calls_of_one_caller_share_its_turns(engine: Echo, queue: TranslationQueue) -> None:
+    """Nine calls under one name get as much of the next batch as one under another."""
+    running = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    many = [
+        asyncio.create_task(call(queue, [sentence(10 * n + i) for i in range(10)], name="many")) for n in range(1, 10)
+    ]
+    one = asyncio.create_task(call(queue, [sentence(200 + i) for i in range(10)], name="one"))
+    await settle()
+    engine.free.release()
+    await settle()
+    assert sum(int(tokens[0][1:]) >= 200 for tokens in engine.batches[1]) == 5
+    engine.release()
+    await asyncio.gather(running, one, *many)
+
+
+async def test_jobs_have_their_share_and_no_more(engine: Echo, queue: TranslationQueue) -> None:
+    """Interactive sentences that came later go first, but one in five is the job's; alone a job has everything."""
+    running = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    job = asyncio.create_task(call(queue, [sentence(n) for n in range(100, 130)], urgency=priority.JOB))
+    await settle()
+    interactive = asyncio.create_task(call(queue, [sentence(n) for n in range(1, 25)]))
+    await settle()
+    engine.release()
+    await asyncio.gather(running, job, interactive)
+    assert [sum(int(tokens[0][1:]) >= 100 for tokens in batch) for batch in engine.batches[1:4]] == [2, 2, 2]
+    assert len(engine.batches[5]) == 10
+
+
+async def test_an_interactive_call_takes_a_sentence_out_of_a_job(engine: Echo, queue: TranslationQueue) -> None:
+    """A sentence that waits for a job is decoded as soon as somebody interactive wants it too."""
+    running = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    job = asyncio.create_task(call(queue, [sentence(n) for n in range(1, 60)], urgency=priority.JOB))
+    await settle()
+    wanted = asyncio.create_task(call(queue, [sentence(59)]))
+    await settle()
+    engine.free.release()
+    await settle()
+    assert engine.batches[1][0] == sentence(59)
+    engine.release()
+    await asyncio.gather(running, job, wanted)
+
+
+async def test_a_full_queue_refuses(engine: Echo) -> None:
+    """At its capacity the queue says when to come back, and goes on with what it has."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=6, window=8)
+    first = asyncio.create_task(queue.decode([sentence(n) for n in range(8)]))
+    await settle()
     with pytest.raises(Refusal) as refused:
-        await queue.decode([["▁"] * 5] * 8)
+        await queue.decode([sentence(9)])
     assert refused.value.reason == Reason.OVERLOADED
     assert refused.value.retry_after_s
-    engine.released.set()
+    engine.release()
     assert len(await first) == 8
     await queue.close()
 
 
-async def test_an_engine_that_fails_fails_only_its_batch(model_folder: Path) -> None:
-    """The callers of the batch get the error; the next caller is served."""
-    engine = ScriptedEngine(Model.open(model_folder))
-    queue = TranslationQueue(engine, workers=1, batch_tokens=1000, capacity=100, window=10)
+async def test_who_is_in_waits_for_room(engine: Echo) -> None:
+    """A call that was let in feeds a queue that has filled since, instead of failing in its middle."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=4, window=100)
+    with queue.place(100) as early:
+        running = asyncio.create_task(queue.decode([sentence(n) for n in range(20)]))
+        await settle()
+        late = asyncio.create_task(early.decode([sentence(n) for n in range(20, 40)]))
+        await settle()
+        engine.release()
+        assert await late == [answer_to(sentence(n)) for n in range(20, 40)]
+    await running
+    await queue.close()
 
-    def fail(arabic: str) -> str:
+
+async def test_an_engine_that_fails_fails_only_its_batch(engine: Echo, queue: TranslationQueue) -> None:
+    """The callers of the batch get the error; the next caller is served."""
+    engine.release()
+
+    def fail(batch: Sequence[list[str]]) -> list[Decoded]:
         raise RuntimeError("broken")
 
-    engine.say, working = fail, engine.say
+    working, engine.decode = engine.decode, fail  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="broken"):
-        await queue.decode([["▁"]])
-    engine.say = working
-    assert len(await queue.decode([["▁"]])) == 1
-    await queue.close()
+        await queue.decode([sentence(n) for n in range(200)])
+    engine.decode = working  # type: ignore[method-assign]
+    assert len(await queue.decode([sentence(0)])) == 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call of the property test, in turns of the event loop."""
+
+    numbers: list[int]
+    name: str
+    urgency: str
+    safer: bool
+    begins: int
+    leaves: int | None
+
+
+asked = st.builds(
+    Asked,
+    numbers=st.lists(st.integers(0, 12), max_size=25),
+    name=st.sampled_from(["", "reuters", "صحيفة"]),
+    urgency=st.sampled_from(priority.PRIORITIES),
+    safer=st.booleans(),
+    begins=st.integers(0, 30),
+    leaves=st.none() | st.integers(0, 30),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(calls=st.lists(asked, min_size=1, max_size=12), workers=st.integers(1, 3), capacity=st.integers(1, 20))
+def test_every_sentence_gets_its_own_answer(calls: list[Asked], workers: int, capacity: int) -> None:
+    """However callers, cancellations and priorities fall together: each answer is its sentence's, and nothing stays."""
+
+    async def ask(queue: TranslationQueue, it: Asked) -> None:
+        for _ in range(it.begins):
+            await asyncio.sleep(0)
+        sentences = [sentence(number, 1 + number) for number in it.numbers]
+        caller.start(it.name)
+        priority.start(it.urgency)
+        with suppress(Refusal):  # of a full queue
+            if it.safer:
+                alternatives = await queue.decode_safer(sentences)
+                assert [several[0] for several in alternatives] == [answer_to(tokens) for tokens in sentences]
+            else:
+                assert await queue.decode(sentences) == [answer_to(tokens) for tokens in sentences]
+
+    async def run() -> None:
+        queue = TranslationQueue(Echo(), workers=workers, batch_tokens=40, capacity=capacity, window=4)
+        tasks = [asyncio.create_task(ask(queue, it)) for it in calls]
+        for turn in range(31):
+            for it, task in zip(calls, tasks, strict=True):
+                if it.leaves == turn:
+                    task.cancel()
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(outcome is None or isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        await queue.close()
+        assert queue.sentences == 0
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(("quota", "processors"), [("100000 100000", 1), ("150000 100000", 1), ("50000 100000", 1)])
 def test_threads_follow_the_quota_of_the_container(tmp_path: Path, quota: str, processors: int) -> None:
     """A limit of one and a half processors is one thread, and there is always one."""
-    file = tmp_path / "cpu.max"
-    file.write_text(quota)
-    assert usable_processors(file) == processors
+    (tmp_path / "cpu.max").write_text(quota)
+    assert usable_processors(tmp_path, tmp_path / "none") == processors
+
+
+def test_threads_follow_the_tightest_group(tmp_path: Path) -> None:
+    """A service in a slice keeps to the slice's quota where its own has none."""
+    inner = tmp_path / "system.slice" / "khulasa.service"
+    inner.mkdir(parents=True)
+    (inner / "cpu.max").write_text("max 100000")
+    (inner.parent / "cpu.max").write_text("100000 100000")
+    own = tmp_path / "own"
+    own.write_text("0::/system.slice/khulasa.service\n")
+    assert usable_processors(tmp_path, own) == 1
+
+
+def test_threads_follow_the_quota_of_older_containers(tmp_path: Path) -> None:
+    """In version 1 of control groups the quota stands in two files, and -1 is none."""
+    group = tmp_path / "cpu,cpuacct"
+    group.mkdir()
+    own = tmp_path / "own"
+    own.write_text("4:cpu,cpuacct:/docker/3f9a\n3:memory:/docker/3f9a\n")
+    (group / "cpu.cfs_period_us").write_text("50000")
+    (group / "cpu.cfs_quota_us").write_text("-1")
+    unlimited = usable_processors(tmp_path, own)
+    (group / "cpu.cfs_quota_us").write_text("50000")
+    assert (usable_processors(tmp_path, own), unlimited) == (1, usable_processors(tmp_path / "none", own))
 
 
 def test_control_tokens_in_an_article_are_spelled_out(model_folder: Path) -> None:

@@ -10,7 +10,7 @@ from services.harness.errors import Refusal
 from services.translator.check import Reason
 from services.translator.engine import Decoded
 from services.translator.model import Model
-from services.translator.queue import TranslationQueue
+from services.translator.queue import Place, TranslationQueue
 from services.translator.translation import ParagraphTranslator, TranslatedSentence
 from tests.conftest import ScriptedEngine, plausible_english
 
@@ -66,10 +66,10 @@ async def test_a_full_queue_keeps_the_first_answer(
 ) -> None:
     """Where there is no room for a second try the call still succeeds, with the flag."""
 
-    async def refuse(sentences: Sequence[list[str]]) -> list[list[Decoded]]:
+    async def refuse(place: Place, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
         raise Refusal(RefusalReason.OVERLOADED, f"no room for {len(sentences)}")
 
-    monkeypatch.setattr(queue, "decode_safer", refuse)
+    monkeypatch.setattr(Place, "decode_safer", refuse)
     _, bad = await translate(model_folder, queue)
     assert bad.translation == LOOP
     assert [doubt.reason for doubt in bad.doubts] == [Reason.REPETITION]

@@ -1,0 +1,1 @@
+"""Real processes under steady load, broken on purpose: `make faults`."""

@@ -1,0 +1,209 @@
+"""The processes that the suite breaks: two gateways, two translators, a summarizer, one Redis for the cache.
+
+They stand at fixed addresses, as replicas in a cluster do, so that what was ended comes back in its own place.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import grpc
+import psutil
+from grpc_health.v1 import health_pb2
+
+from gateway.embedded_redis import redis_server
+
+START_S = 60.0
+STOP_S = 30.0
+GATEWAYS = ("gateway-a", "gateway-b")
+TRANSLATORS = ("translator-a", "translator-b")
+SERVICES = (*TRANSLATORS, "summarizer", *GATEWAYS)
+"""In the order in which they start; they end in the other."""
+CACHE = "cache"
+CACHE_MEMORY = "32mb"
+
+
+@dataclass(slots=True)
+class Member:
+    """One process: how it is started, and where it listens."""
+
+    name: str
+    command: list[str]
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id; RuntimeError if it does not run."""
+        if self.process is None or self.process.returncode is not None:
+            raise RuntimeError(f"{self.name} does not run")
+        return self.process.pid
+
+
+class Cluster:
+    """All members, and what can be done to each.
+
+    async with Cluster(folder, model) as cluster:
+        await cluster.kill("translator-a")
+    """
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        self.folder = folder
+        self.members: dict[str, Member] = {}
+        for name in (CACHE, *SERVICES):
+            self.members[name] = Member(name, self._command(name), free_port())
+        self.redis_port = self.members[CACHE].port
+        """Where the gateways look for the cache. A fault may put something else there."""
+        self.members[CACHE].command = [
+            *(redis_server(), "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", ""),
+            *("--maxmemory", CACHE_MEMORY, "--maxmemory-policy", "allkeys-lfu", "--dir", str(folder)),
+        ]
+        translators = ",".join(self.members[name].address for name in TRANSLATORS)
+        for name in SERVICES:
+            self.members[name].environment = {
+                "KHULASA_ADDRESS": self.members[name].address,
+                "KHULASA_TRANSLATOR": f"ipv4:{translators}",
+                "KHULASA_SUMMARIZER": self.members["summarizer"].address,
+                "KHULASA_REDIS_URL": f"redis://127.0.0.1:{self.redis_port}",
+                "KHULASA_MODEL": str(model),
+                "KHULASA_THREADS": "1",
+                "KHULASA_DRAIN_NOTICE_S": "0.5",
+            }
+
+    @property
+    def gateways(self) -> list[str]:
+        """Targets for clients, one for each gateway, the other one second: a client that loses its first takes that."""
+        first, second = (self.members[name].address for name in GATEWAYS)
+        return [f"ipv4:{first},{second}", f"ipv4:{second},{first}"]
+
+    async def start(self, name: str, **environment: str) -> None:
+        """Start a member, with settings beside its own, and return when it serves."""
+        member = self.members[name]
+        member.environment |= environment
+        with (self.folder / f"{name}.log").open("ab") as log:
+            member.process = await asyncio.create_subprocess_exec(
+                *member.command,
+                env=os.environ | member.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        await self.until_ready(name)
+
+    async def until_ready(self, name: str) -> None:
+        """Return when the member serves; TimeoutError after a minute, RuntimeError if it ended instead."""
+        member = self.members[name]
+        async with asyncio.timeout(START_S):
+            while not await (_accepts(member.port) if name == CACHE else _serves(member.address)):
+                if member.process is None or member.process.returncode is not None:
+                    raise RuntimeError(f"{name} ended at its start; see {self.folder / name}.log")
+                await asyncio.sleep(0.05)
+
+    async def kill(self, name: str) -> None:
+        """End it without a word: SIGKILL."""
+        await self._end(name, signal.SIGKILL)
+
+    async def drain(self, name: str) -> None:
+        """End it as a rolling restart does: SIGTERM, and wait for it."""
+        await self._end(name, signal.SIGTERM)
+
+    async def restart(self, name: str, **environment: str) -> None:
+        """Drain it and start it again."""
+        await self.drain(name)
+        await self.start(name, **environment)
+
+    def freeze(self, name: str) -> None:
+        """Stop it where it is: its connections stay open and nothing answers."""
+        os.kill(self.members[name].pid, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let it go on."""
+        os.kill(self.members[name].pid, signal.SIGCONT)
+
+    def use(self) -> dict[str, dict[str, float]]:
+        """Return resident megabytes, descriptors and threads of each running member."""
+        found = {}
+        for name, member in self.members.items():
+            if member.process is not None and member.process.returncode is None:
+                process = psutil.Process(member.process.pid)
+                found[name] = {
+                    "rss_mb": round(process.memory_info().rss / 2**20, 1),
+                    "descriptors": process.num_fds(),
+                    "threads": process.num_threads(),
+                }
+        return found
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start(CACHE)
+            for name in SERVICES:
+                await self.start(name)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for name in (*reversed(SERVICES), CACHE):
+            with contextlib.suppress(RuntimeError):
+                self.thaw(name)
+                await self.drain(name)
+
+    async def _end(self, name: str, how: signal.Signals) -> None:
+        os.kill(self.members[name].pid, how)
+        process = self.members[name].process
+        assert process is not None
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    @staticmethod
+    def _command(name: str) -> list[str]:
+        kind = name.partition("-")[0]
+        return [sys.executable, "-m", "gateway" if kind == "gateway" else f"services.{kind}"]
+
+
+async def _serves(address: str) -> bool:
+    async with grpc.aio.insecure_channel(address) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            response = await check(health_pb2.HealthCheckRequest(), timeout=2)
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

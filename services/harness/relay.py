@@ -1,0 +1,47 @@
+"""What travels beside a call from one Khulasa process to the next, as gRPC metadata: caller, priority and work.
+
+Only for calls between our own processes: what a caller from outside says of itself is not read with this.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import quote, unquote
+
+from services.harness import caller, priority, work
+from services.harness.errors import Reason, Refusal
+
+CALLER = "khulasa-caller"
+"""The caller's name, percent-encoded: metadata is ASCII."""
+PRIORITY = "khulasa-priority"
+WORK = "khulasa-work"
+WORK_CHARS = "khulasa-work-chars"
+MAX_CHARS = 10**8
+
+
+def metadata() -> tuple[tuple[str, str], ...]:
+    """Return what the current task has to hand on."""
+    pairs = [(PRIORITY, priority.name())]
+    if name := caller.name():
+        pairs.append((CALLER, quote(name)))
+    if whole := work.current():
+        pairs += [(WORK, whole.id), (WORK_CHARS, str(whole.chars))]
+    return tuple(pairs)
+
+
+def receive(pairs: Iterable[tuple[str, str | bytes]] | None) -> None:
+    """Give the current task what another process handed on. Raises Refusal (UNKNOWN_OPTION) for what it cannot mean."""
+    given = {key: value for key, value in pairs or () if isinstance(value, str)}
+    urgency = given.get(PRIORITY, priority.INTERACTIVE)
+    if urgency not in priority.PRIORITIES:
+        raise _unknown(PRIORITY, urgency, " or ".join(priority.PRIORITIES))
+    chars = given.get(WORK_CHARS, "0")
+    if not (chars.isascii() and chars.isdigit() and len(chars) < 10 and int(chars) <= MAX_CHARS):
+        raise _unknown(WORK_CHARS, chars, f"a whole number up to {MAX_CHARS}")
+    priority.start(urgency)
+    caller.start(unquote(given.get(CALLER, caller.ANONYMOUS)))
+    work.resume(work.Work(given[WORK], int(chars)) if given.get(WORK) else None)
+
+
+def _unknown(key: str, value: str, allowed: str) -> Refusal:
+    return Refusal(
+        Reason.UNKNOWN_OPTION, f"The metadata {key} is {value!r}; it can be {allowed}.", field=key, value=value
+    )

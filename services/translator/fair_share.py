@@ -1,0 +1,103 @@
+"""Whose turn it is: a share of the engine for every lane, and within a lane the same for every caller.
+
+Start-time fair queueing (Goyal, Vin and Cheng 1996) in two levels: whoever has been served least, for its weight, is
+next. Who comes anew begins where those who wait stand, so that nobody saves up turns by being away.
+"""
+
+import heapq
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+@dataclass(slots=True)
+class _Caller(Generic[Item]):
+    served: float
+    since: int
+    waiting: dict[Item, float] = field(default_factory=dict)
+    """Costs by item, the oldest first."""
+
+
+@dataclass(slots=True)
+class _Lane(Generic[Item]):
+    weight: float
+    served: float = 0.0
+    """Cost served, over the weight."""
+    callers: dict[Hashable, _Caller[Item]] = field(default_factory=dict)
+
+    def in_turn(self) -> Iterator[tuple[Item, float]]:
+        turns = [(caller.served, caller.since, list(caller.waiting.items()), 0) for caller in self.callers.values()]
+        heapq.heapify(turns)
+        while turns:
+            served, since, waiting, position = turns[0]
+            item, cost = waiting[position]
+            yield item, cost
+            if position + 1 < len(waiting):
+                heapq.heapreplace(turns, (served + cost, since, waiting, position + 1))
+            else:
+                heapq.heappop(turns)
+
+
+class FairShare(Generic[Item]):
+    """Items that wait, each in a lane and of a caller.
+
+    `weights` names the lanes and what each gets of what is served while all have something waiting; between equals the
+    lane named first goes first.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._lanes: dict[str, _Lane[Item]] = {name: _Lane(weight) for name, weight in weights.items()}
+        self._arrivals = 0
+
+    def add(self, lane: str, caller: Hashable, item: Item, cost: float) -> None:
+        """Let `item` wait for its turn, behind what its caller has waiting."""
+        own = self._lanes[lane]
+        if not own.callers:
+            others = [other.served for other in self._lanes.values() if other.callers]
+            if others:
+                own.served = max(own.served, min(others))
+            else:
+                for each in self._lanes.values():
+                    each.served = 0.0
+        if caller not in own.callers:
+            self._arrivals += 1
+            served = min((other.served for other in own.callers.values()), default=0.0)
+            own.callers[caller] = _Caller(served, self._arrivals)
+        own.callers[caller].waiting[item] = cost
+
+    def remove(self, lane: str, caller: Hashable, item: Item) -> None:
+        """Forget an item that is not to be served."""
+        callers = self._lanes[lane].callers
+        if caller in callers:
+            callers[caller].waiting.pop(item, None)
+            if not callers[caller].waiting:
+                del callers[caller]
+
+    def serve(self, lane: str, caller: Hashable, item: Item) -> None:
+        """Charge an item to its lane and caller, and let it wait no longer."""
+        own = self._lanes[lane]
+        cost = own.callers[caller].waiting[item]
+        own.served += cost / own.weight
+        own.callers[caller].served += cost
+        self.remove(lane, caller, item)
+
+    def in_turn(self) -> Iterator[Item]:
+        """Yield what waits in the order in which it would be served one by one. Nothing is charged."""
+        turns = []
+        for rank, lane in enumerate(self._lanes.values()):
+            items = lane.in_turn()
+            if first := next(items, None):
+                turns.append((lane.served, rank, lane.weight, first, items))
+        heapq.heapify(turns)
+        while turns:
+            served, rank, weight, (item, cost), items = turns[0]
+            yield item
+            if following := next(items, None):
+                heapq.heapreplace(turns, (served + cost / weight, rank, weight, following, items))
+            else:
+                heapq.heappop(turns)
+
+    def __bool__(self) -> bool:
+        return any(lane.callers for lane in self._lanes.values())

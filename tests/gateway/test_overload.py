@@ -1,0 +1,132 @@
+"""What the translator has to know of a caller reaches it, and its refusal reaches the caller."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gateway.cache_key import ModelIdentity
+from gateway.downstream import Downstream
+from khulasa import Article, AsyncClient, DeadlineExceeded, Overloaded
+from services.harness import caller, deadline, priority, work
+from services.harness.terms import Term
+from services.translator.admission import GRACE_S
+from services.translator.engine import Search
+from services.translator.translation import ParagraphTranslator, TranslatedSentence
+from tests.conftest import Stack
+
+
+class Overheard:
+    """What the translator knew of each of its calls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.callers: list[str] = []
+        self.priorities: list[str] = []
+        self.works: list[work.Work | None] = []
+        self.times_s: list[float] = []
+        translate = ParagraphTranslator.translate
+
+        async def overheard(
+            translator: ParagraphTranslator, paragraphs: Sequence[str], terms: Sequence[Term] = ()
+        ) -> list[list[TranslatedSentence]]:
+            self.callers.append(caller.name())
+            self.priorities.append(priority.name())
+            self.works.append(work.current())
+            self.times_s.append(deadline.remaining_s())
+            return await translate(translator, paragraphs, terms)
+
+        monkeypatch.setattr(ParagraphTranslator, "translate", overheard)
+
+
+@pytest.fixture
+def overheard(monkeypatch: pytest.MonkeyPatch) -> Overheard:
+    """What the translator hears from now on."""
+    return Overheard(monkeypatch)
+
+
+@pytest.fixture
+async def downstream(stack: Stack) -> AsyncIterator[Downstream]:
+    """The gateway's own connections to the services."""
+    connections = Downstream(translator=stack.addresses["translator"], summarizer=stack.addresses["summarizer"])
+    yield connections
+    await connections.close()
+
+
+def numbered(flood: str, articles: int) -> list[str]:
+    """Return different articles of many paragraphs."""
+    return ["\n".join(f"{line} رقم {n}." for line in flood.splitlines() if line) for n in range(articles)]
+
+
+async def test_caller_and_priority_reach_the_translator(
+    downstream: Downstream, overheard: Overheard, flood: str
+) -> None:
+    """A job's article is decoded as a job's, for whoever the job belongs to."""
+
+    async def translate() -> None:
+        caller.start("صحيفة النهار")
+        priority.start(priority.JOB)
+        deadline.start(10)
+        model: ModelIdentity = await downstream.model()
+        await downstream.translate([flood], model)
+
+    await asyncio.create_task(translate())
+    assert (overheard.callers, overheard.priorities) == (["صحيفة النهار"], [priority.JOB])
+
+
+async def test_the_deadline_of_the_caller_reaches_the_translator(
+    stack: Stack, overheard: Overheard, flood: str
+) -> None:
+    """Equal callers share the work, and the work has their time, not the server's own maximum of 60 s."""
+    async with AsyncClient(stack.addresses["gateway"], timeout_s=7) as client:
+        await client.process(Article(text=flood))
+    assert overheard.times_s
+    assert all(5 < time_s < 7 for time_s in overheard.times_s)
+
+
+async def test_all_calls_of_an_article_are_one_work(client: AsyncClient, overheard: Overheard, flood: str) -> None:
+    """Each call of an article tells the size of the whole; another article is another work."""
+    long, short = "\n".join(numbered(flood, 6)), flood
+    await client.process(Article(text=long))
+    wholes = set(overheard.works)
+    assert len(overheard.works) > 2
+    assert len(wholes) == 1
+    await client.process(Article(text=short))
+    assert len(set(overheard.works)) == 2
+
+
+async def test_who_joins_with_more_time_is_not_late_with_the_first(stack: Stack, flood: str) -> None:
+    """The first caller's time runs out in the middle; the second's, who asked for the same, goes on and is answered."""
+    stack.engine.released.clear()
+    async with AsyncExitStack() as clients:
+        hurried = await clients.enter_async_context(AsyncClient(stack.addresses["gateway"], timeout_s=1))
+        patient = await clients.enter_async_context(AsyncClient(stack.addresses["gateway"], timeout_s=30))
+        first = asyncio.create_task(hurried.process(Article(text=flood)))
+        await asyncio.sleep(0.3)
+        second = asyncio.create_task(patient.process(Article(text=flood)))
+        with pytest.raises(DeadlineExceeded):
+            await first
+        await asyncio.sleep(0.3)
+        stack.engine.released.set()
+        assert (await second).translation.paragraphs
+
+
+async def test_an_article_without_a_chance_is_refused_until_another_leaves(stack: Stack, flood: str) -> None:
+    """Behind much work a caller with little time is told at once when to come back; when that work is given up, there
+    is time."""
+    stack.queue.speed.saw_batch(Search.PLAIN, 1000, 10.0)
+    stack.engine.released.clear()
+    large, small = ("\n".join(numbered(flood, articles)) for articles in (8, 5))
+    async with AsyncExitStack() as clients:
+        patient = await clients.enter_async_context(AsyncClient(stack.addresses["gateway"], timeout_s=59))
+        hurried = await clients.enter_async_context(AsyncClient(stack.addresses["gateway"], timeout_s=20))
+        running = asyncio.create_task(patient.process(Article(text=large)))
+        await asyncio.sleep(0.5)
+        with pytest.raises(Overloaded, match="Try again in") as refused:
+            await hurried.process(Article(text=small))
+        assert refused.value.reason == "OVERLOADED"
+        assert (refused.value.retry_after_s or 0) >= 0.5
+        running.cancel()
+        await asyncio.sleep(2 * GRACE_S)
+        stack.engine.released.set()
+        assert (await hurried.process(Article(text=small))).translation.paragraphs
