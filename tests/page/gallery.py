@@ -24,9 +24,7 @@ async def main() -> None:
     async with await Services.start(http_address=address, quiet=True), async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         await picture(browser, address, "flood", ARTICLES / "flood.txt", width=1200, height=1000)
-        await picture(
-            browser, address, "asked", ARTICLES / "satellite.html", width=1200, height=1150, asked="#en-s1"
-        )
+        await picture(browser, address, "asked", ARTICLES / "satellite.html", width=1200, height=1150, asked="#en-s1")
         await picture(browser, address, "dark", ARTICLES / "election.txt", width=1200, height=900, scheme="dark")
         await picture(browser, address, "narrow", ARTICLES / "vaccine.txt", width=360, height=1100)
         await browser.close()
