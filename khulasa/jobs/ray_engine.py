@@ -1,4 +1,4 @@
-"""A run on Ray: the same plan, records and output as a run here; only the answers are made by actors, on one machine or many.
+"""A run on Ray: the same plan, records and output as a run here; only the answers are made by actors, on any machines.
 
     list what is to be done ─▶ Ray Data reads it ─▶ actors answer ─▶ write ─▶ take copies over ─▶ answer what is left
 
@@ -41,8 +41,8 @@ from khulasa.types import Article, Options, Result
 
 BLOCK_ROWS = 32
 BLOCK_BYTES = 512 * 1024
-"""Of a block, the unit that Ray moves, answers and repeats: about a hundred articles, so that every actor has some and a
-killed run loses little."""
+"""Of a block, the unit that Ray moves, answers and repeats: about a hundred articles, so that every actor has some and
+a killed run loses little."""
 LOCAL_STORE_BYTES = 200 * 1024 * 1024
 """Ray's smallest sensible object store; what is under way takes a few blocks."""
 
