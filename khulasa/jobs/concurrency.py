@@ -2,7 +2,7 @@
 
 The limit doubles with every round of answers; after the first cut it rises by one a round, as TCP does. It falls by a
 third when the gateway says RESOURCE_EXHAUSTED, and a little when answers take four times as long as they have taken:
-then three quarters of the time is waiting in the translator's queue, and more at once would only make others wait. While
+then three quarters of the time is waiting in a queue, and more at once would only make others wait. While
 the gateway is away or has said when to come back, nobody calls.
 """
 

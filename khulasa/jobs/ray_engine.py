@@ -79,7 +79,7 @@ class RayRun:
         if self.actor.in_process:
             check_services()
         ledger = Ledger.open(self.path, self.source, self.actor.options)
-        progress = RunProgress(ledger.counts, self.source, self.console)
+        progress = RunProgress(ledger.counts, self.source, self.console, limit=limit)
         interrupted = False
         stopped: KhulasaError | None = None
         with tempfile.TemporaryDirectory(prefix="khulasa-ray-") as folder, progress, _terminated_as_interrupted():
@@ -123,6 +123,7 @@ class RayRun:
                 (copy_list if known else first_list).write(f"{place}\t{work.digest}\t\n")
                 if plan.full:
                     break
+        self.source.share = 1.0  # all is known; how much is answered of it is what is left to tell
 
     def _take_over(self, copies: Path, rest: Path, ledger: Ledger) -> None:
         """Make the records of copies from those of their firsts; list the copies for which that cannot be."""
