@@ -8,7 +8,7 @@ All else is real: the tokenizer, queue, checks, gRPC. `StubServices` runs it wit
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from khulasa import up
 from khulasa.v1 import translator_pb2_grpc
@@ -39,8 +39,12 @@ class SlowEngine(ScriptedEngine):
 class StubServices(up.Services):
     """`khulasa.up.Services` with this module in the place of the translator."""
 
-    async def start_one(self, name: str, environment: "os._Environ[str] | dict[str, str]") -> None:
+    environment: Mapping[str, str] = {}
+    """With which the services were started, for starting one again."""
+
+    async def start_one(self, name: str, environment: Mapping[str, str]) -> None:
         """Start one service at its address."""
+        StubServices.environment = environment
         shipped = up.MODULES[name]
         up.MODULES[name] = "benchmarks.stub_translator" if name == "translator" else shipped
         try:

@@ -53,22 +53,15 @@ async def test_a_killed_client_goes_on(services: StubServices, tmp_path: Path, n
 async def test_a_killed_service_is_waited_for(services: StubServices, tmp_path: Path, victim: str) -> None:
     """kill -9 of the gateway or of the translator in the middle, and a new one at its place: the run ends well."""
     source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(COUNT)]), tmp_path / "out.jsonl"
-    settings = {"KHULASA_STUB_DELAY_S": "0.03", "KHULASA_LOG_LEVEL": "ERROR"}
     running_job = asyncio.create_task(job_run(source, output, "--gateway", services.addresses["gateway"]))
     await until(lambda: count_of(output) >= 10)
-    environment = dict(_environment(services.processes[victim].pid))
     services.processes[victim].kill()
     await services.processes[victim].wait()
     await asyncio.sleep(0.5)
-    await services.start_one(victim, environment | settings)
+    await services.start_one(victim, services.environment)
     code, counts, errors = await running_job
     assert (code, counts["done"], counts["failed"]) == (0, COUNT, 0), errors
     assert sorted(record["id"] for record in records(output)) == sorted(f"a-{n}" for n in range(COUNT))
-
-
-def _environment(pid: int) -> list[tuple[str, str]]:
-    pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
-    return [(name, value) for name, _, value in (pair.partition("=") for pair in pairs) if name]
 
 
 async def test_ctrl_c_ends_with_what_is_under_way(services: StubServices, tmp_path: Path) -> None:
