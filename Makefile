@@ -23,17 +23,23 @@ check: .venv/ready        ## style, types, protos, stubs
 	$(MAKE) --no-print-directory proto STUBS_ROOT=build/stubs
 	diff -r -x __pycache__ -x __init__.py build/stubs/khulasa/v1 $(STUBS)
 
+# The package has Google's operations.proto under another name than the one that its own stubs know it by.
+.PHONY: operations
+operations: .venv/ready
+	mkdir -p build/include/google/longrunning
+	cp $(GOOGLEAPIS)/google/longrunning/operations_proto.proto build/include/google/longrunning/operations.proto
+
 STUBS_ROOT ?= .
-proto: .venv/ready        ## regenerate the committed stubs
+proto: operations         ## regenerate the committed stubs
 	mkdir -p $(STUBS_ROOT)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS) -I $(WELLKNOWN) \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto -I build/include -I $(GOOGLEAPIS) -I $(WELLKNOWN) \
 	  --python_out=$(STUBS_ROOT) --grpc_python_out=$(STUBS_ROOT) \
 	  --mypy_out=quiet:$(STUBS_ROOT) --mypy_grpc_out=quiet:$(STUBS_ROOT) proto/khulasa/v1/*.proto
 
 .PHONY: proto-lint
-proto-lint:               # buf does not find google's protos by itself, so it is given an image that has them
+proto-lint: operations   # buf does not find google's protos by itself, so it is given an image that has them
 	mkdir -p build
-	$(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS) -I $(WELLKNOWN) --include_imports --include_source_info \
+	$(BIN)/python -m grpc_tools.protoc -I proto -I build/include -I $(GOOGLEAPIS) -I $(WELLKNOWN) --include_imports --include_source_info \
 	  --descriptor_set_out=build/protos.binpb proto/khulasa/v1/*.proto
 	cd proto && ../$(BIN)/buf lint ../build/protos.binpb
 	cd proto && ../$(BIN)/buf breaking ../build/protos.binpb --against baseline.binpb

@@ -2,9 +2,9 @@
 
     python -m benchmarks.job_faults_client [--runs 20] [--articles 400] [--seed 1] [--output jsonl|parquet|both]
 
-Gateway, summarizer and Redis are real, the translator has a stub engine. In each run the client, the gateway or the translator is
-killed with -9 at random moments, three times; services are started again at their places, and the same command is given until
-it ends by itself. Then the output is compared with the input.
+Gateway, summarizer and Redis are real, the translator has a stub engine. In each run the client, the gateway or the
+translator is killed with -9 at random moments, three times; services are started again at their places, and the same
+command is given until it ends by itself. Then the output is compared with the input.
 """
 
 import argparse

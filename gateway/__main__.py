@@ -5,6 +5,7 @@ import sys
 from contextlib import AsyncExitStack, suppress
 from urllib.parse import urlsplit
 
+import grpc
 import structlog
 
 from gateway.cache import Cache
@@ -12,6 +13,7 @@ from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
 from gateway.glossaries import BadGlossary, Glossaries, read_glossaries
 from gateway.html import HtmlExtractor
+from gateway.jobs.parts import JobParts
 from gateway.pipeline import Lifetimes, Pipeline
 from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
@@ -59,8 +61,13 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
             max_article_s=settings.max_call_s,
             glossaries=glossaries,
         )
+        jobs = await JobParts.start(settings, pipeline, glossaries, parts)
         following = asyncio.create_task(downstream.follow(FOLLOW_S))
         parts.callback(following.cancel)
+
+        def register(server: grpc.aio.Server) -> None:
+            gateway_pb2_grpc.add_GatewayServicer_to_server(service, server)
+            jobs.register(server)
 
         async def warm_up() -> None:
             """Ready means that an article could be done: both services have answered once, whichever started first."""
@@ -79,8 +86,9 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
             settings,
             Service(
                 name="khulasa.v1.Gateway",
-                register=lambda server: gateway_pb2_grpc.add_GatewayServicer_to_server(service, server),
+                register=register,
                 warm_up=warm_up,
+                others=jobs.names,
             ),
         )
 

@@ -1,4 +1,4 @@
-"""`khulasa up | translate | summarize | status | train | model`.
+"""`khulasa up | translate | summarize | status | train | model | job`.
 
 Exit status: 0 done, 1 the server refused or failed, 2 wrong use or unreadable file; of several files, the highest.
 """
@@ -30,7 +30,8 @@ from khulasa.article_options import (
 )
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
-from khulasa.jobs import command as run_command
+from khulasa.job_commands import job_app
+from khulasa.jobs.command import run
 from khulasa.reading import decode, looks_like_html
 from khulasa.show import show_result, show_summary, to_json
 from khulasa.train_command import train
@@ -40,8 +41,7 @@ from khulasa.up import CannotStart, Services
 app = typer.Typer(help="Arabic articles in, checked English translations and summaries out.", no_args_is_help=True)
 app.command()(train)
 app.add_typer(model_commands.app, name="model")
-job_app = typer.Typer(help="Many articles.", no_args_is_help=True)
-job_app.command()(run_command.run)
+job_app.command()(run)
 app.add_typer(job_app, name="job")
 console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)

@@ -10,21 +10,25 @@ import asyncio
 import contextlib
 import random
 import threading
+import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
+from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from khulasa import convert, errors
-from khulasa.types import Article, Event, GatewayState, Options, Provenance, Result
-from khulasa.v1 import gateway_pb2, gateway_pb2_grpc
+from khulasa.types import Article, Event, GatewayState, Job, JobResult, Options, Provenance, Result
+from khulasa.v1 import gateway_pb2, gateway_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 
 DEFAULT_ADDRESS = "127.0.0.1:50050"
 DEFAULT_TIMEOUT_S = 300.0
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 RETRIES = 3
 BACKOFF_S = 0.25
+LOOK_S = 1.0
+"""Between two looks for new results of a job."""
 
 Answer = TypeVar("Answer")
 Options_ = Options | None
@@ -51,6 +55,8 @@ class AsyncClient:
             ],
         )
         self._gateway = gateway_pb2_grpc.GatewayStub(self._channel)
+        self._jobs = jobs_pb2_grpc.JobsStub(self._channel)
+        self._operations = operations_pb2_grpc.OperationsStub(self._channel)
 
     async def process(self, article: Article, options: Options_ = None) -> Result:
         """Translate and summarize one article. Raises a KhulasaError."""
@@ -101,6 +107,88 @@ class AsyncClient:
         """Return what the gateway runs on. Raises a KhulasaError."""
         response = await self._call(self._gateway.DescribeGateway, gateway_pb2.DescribeGatewayRequest())
         return convert.state_from_proto(response)
+
+    async def create_job(
+        self,
+        articles: AsyncIterable[tuple[str, Article]] | Iterable[tuple[str, Article]],
+        options: Options_ = None,
+        *,
+        request_id: str = "",
+        display_name: str = "",
+    ) -> Job:
+        """Send (id, article) pairs to be worked off in the background; return the job when all have been taken in.
+
+        The same `request_id` with the same articles and options returns the job that there is, so whoever gives one
+        may call again after an error; by default each call makes a new job. Not bounded by `timeout_s`. Raises a
+        KhulasaError.
+        """
+        header = jobs_pb2.JobHeader(
+            request_id=request_id or str(uuid.uuid4()), display_name=display_name, options=_options(options)
+        )
+
+        async def requests() -> AsyncIterator[jobs_pb2.CreateJobRequest]:
+            yield jobs_pb2.CreateJobRequest(header=header)
+            async for name, article in _each(articles):
+                yield jobs_pb2.CreateJobRequest(article=jobs_pb2.JobArticle(id=name, article=_article(article)))
+
+        try:
+            return convert.job_from_proto(await self._jobs.CreateJob(requests()))
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc_error(error) from None
+
+    async def job(self, name: str) -> Job:
+        """Return a job as it is now. Raises a KhulasaError."""
+        request = operations_pb2.GetOperationRequest(name=name)
+        return convert.job_from_proto(await self._call(self._operations.GetOperation, request))
+
+    async def jobs(self) -> AsyncIterator[Job]:
+        """Yield the caller's jobs, newest first. Raises a KhulasaError."""
+        token = ""
+        while True:
+            request = operations_pb2.ListOperationsRequest(page_token=token)
+            page = await self._call(self._operations.ListOperations, request)
+            for operation in page.operations:
+                yield convert.job_from_proto(operation)
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def wait_for_job(self, name: str, *, timeout_s: float | None = None) -> Job:
+        """Return a job when it has ended, or as it is after `timeout_s`. Raises a KhulasaError."""
+        loop = asyncio.get_running_loop()
+        ends_at = None if timeout_s is None else loop.time() + timeout_s
+        while True:
+            left_s = self._timeout_s / 2 if ends_at is None else min(self._timeout_s / 2, ends_at - loop.time())
+            request = operations_pb2.WaitOperationRequest(name=name)
+            request.timeout.FromMilliseconds(max(0, round(left_s * 1000)))
+            job = convert.job_from_proto(await self._call(self._operations.WaitOperation, request))
+            if not job.running or (ends_at is not None and loop.time() >= ends_at):
+                return job
+
+    async def job_results(self, name: str, *, follow: bool = False) -> AsyncIterator[JobResult]:
+        """Yield the results of a job in the order in which they came about; with `follow` until the job has ended.
+
+        Raises a KhulasaError.
+        """
+        token = ""
+        while True:
+            request = jobs_pb2.ListJobResultsRequest(job=name, page_token=token)
+            page = await self._call(self._jobs.ListJobResults, request)
+            for result in page.results:
+                yield convert.job_result_from_proto(result)
+            token = page.next_page_token
+            if not token or (not page.results and not follow):
+                return
+            if not page.results:
+                await asyncio.sleep(LOOK_S)
+
+    async def cancel_job(self, name: str) -> None:
+        """Stop a job; the results that there are stay. No effect on one that has ended. Raises a KhulasaError."""
+        await self._call(self._operations.CancelOperation, operations_pb2.CancelOperationRequest(name=name))
+
+    async def delete_job(self, name: str) -> None:
+        """Remove a job that has ended, and its results. Raises a KhulasaError."""
+        await self._call(self._operations.DeleteOperation, operations_pb2.DeleteOperationRequest(name=name))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -155,6 +243,41 @@ class Client:
     def describe(self) -> GatewayState:
         """See `AsyncClient.describe`."""
         return self._wait(self._client.describe())
+
+    def create_job(
+        self,
+        articles: Iterable[tuple[str, Article]],
+        options: Options_ = None,
+        *,
+        request_id: str = "",
+        display_name: str = "",
+    ) -> Job:
+        """See `AsyncClient.create_job`. `articles` is read in the client's own thread."""
+        return self._wait(self._client.create_job(articles, options, request_id=request_id, display_name=display_name))
+
+    def job(self, name: str) -> Job:
+        """See `AsyncClient.job`."""
+        return self._wait(self._client.job(name))
+
+    def jobs(self) -> Iterator[Job]:
+        """See `AsyncClient.jobs`."""
+        return self._iterate(self._client.jobs())
+
+    def wait_for_job(self, name: str, *, timeout_s: float | None = None) -> Job:
+        """See `AsyncClient.wait_for_job`."""
+        return self._wait(self._client.wait_for_job(name, timeout_s=timeout_s))
+
+    def job_results(self, name: str, *, follow: bool = False) -> Iterator[JobResult]:
+        """See `AsyncClient.job_results`."""
+        return self._iterate(self._client.job_results(name, follow=follow))
+
+    def cancel_job(self, name: str) -> None:
+        """See `AsyncClient.cancel_job`."""
+        self._wait(self._client.cancel_job(name))
+
+    def delete_job(self, name: str) -> None:
+        """See `AsyncClient.delete_job`."""
+        self._wait(self._client.delete_job(name))
 
     def close(self) -> None:
         """Close the connection and end the client's thread."""

@@ -70,7 +70,8 @@ def record_of(name: str, answer: Result | KhulasaError, *, duplicate_of: str = "
     }
     if isinstance(answer, KhulasaError):
         return record | {"status": {"code": code_of(answer), "reason": answer.reason, "message": str(answer)}}
-    return record | {"title": answer.translation.headline, "flags": flag_counts(answer)} | to_json(answer)
+    parts: dict[str, Any] = to_json(answer)
+    return record | {"title": answer.translation.headline, "flags": flag_counts(answer)} | parts
 
 
 def flag_counts(result: Result) -> dict[str, int]:

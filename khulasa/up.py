@@ -113,7 +113,7 @@ class Services:
         await self.stop()
 
     async def _wait_until_ready(self) -> None:
-        ready = asyncio.create_task(_until_serving(self.addresses["gateway"]))
+        ready = asyncio.create_task(until_serving(self.addresses["gateway"]))
         ended = asyncio.create_task(self.wait())
         done, pending = await asyncio.wait({ready, ended}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -128,7 +128,7 @@ class Services:
             raise CannotStart(f"The services were not ready within {START_S:g} s.")
 
 
-async def _until_serving(address: str) -> None:
+async def until_serving(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",

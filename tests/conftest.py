@@ -24,8 +24,10 @@ from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
 from gateway.glossaries import Glossaries
 from gateway.html import HtmlExtractor
+from gateway.jobs.parts import JobParts
 from gateway.pipeline import Lifetimes, Pipeline
 from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
 from khulasa import AsyncClient
 from khulasa.v1 import gateway_pb2_grpc, summarizer_pb2_grpc, translator_pb2_grpc
 from services.harness.server import Server, Service
@@ -193,6 +195,7 @@ class Stack:
         self.cache = cache
         self.addresses: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
+        self.pipeline: Pipeline | None = None
 
 
 @pytest.fixture(scope="session")
@@ -225,8 +228,9 @@ async def start_stack(
     *,
     capacity: int = 4096,
     glossaries: Glossaries = MappingProxyType({}),
+    job_settings: GatewaySettings | None = None,
 ) -> Stack:
-    """Start the services on free ports; `parts` stops them."""
+    """Start the services on free ports; `parts` stops them. With `job_settings` the gateway takes jobs."""
     model = Model.open(model_folder)
     engine = ScriptedEngine(model)
     parts.callback(engine.released.set)
@@ -265,9 +269,17 @@ async def start_stack(
     gateway = GatewayService(
         pipeline, downstream, cache, cache_name="test", max_article_s=60, glossaries=glossaries or {}
     )
-    await start_server(
-        stack, "gateway", lambda server: gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server), parts
-    )
+    stack.pipeline = pipeline
+
+    def register(server: grpc.aio.Server) -> None:
+        gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server)
+        if jobs:
+            jobs.register(server)
+
+    jobs = None
+    if job_settings is not None:
+        jobs = await JobParts.start(job_settings, pipeline, glossaries or {}, parts)
+    await start_server(stack, "gateway", register, parts)
     return stack
 
 

@@ -23,7 +23,7 @@ from services.harness import deadline, logs, metrics
 from services.harness.errors import Reason, Refusal
 from services.harness.requests import Unreadable, strict
 
-OUR_METHODS = "/khulasa."
+OUR_METHODS = ("/khulasa.", "/google.longrunning.")
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -49,14 +49,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return make(
             self._streaming(method, behaviour, endless=handler.request_streaming)
             if handler.response_streaming
-            else self._unary(method, behaviour),
+            else self._unary(method, behaviour, endless=handler.request_streaming),
             request_deserializer=strict(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
-    def _unary(self, method: str, behaviour: Callable[..., Awaitable[Message]]) -> Callable[..., Awaitable[Message]]:
+    def _unary(
+        self, method: str, behaviour: Callable[..., Awaitable[Message]], *, endless: bool
+    ) -> Callable[..., Awaitable[Message]]:
         async def call(request: Any, context: Context) -> Message:
-            async with _measured(method), _answered(context), self._limited(context):
+            async with _measured(method), _answered(context), self._limited(context, endless=endless):
                 return await behaviour(_readable(request), context)
             raise AssertionError("a call that is refused is aborted")
 

@@ -35,6 +35,8 @@ class Service:
     register: Callable[[grpc.aio.Server], None]
     warm_up: Callable[[], Awaitable[None]]
     """Returns when the service can do its work; until then its health is NOT_SERVING. An error ends the process."""
+    others: tuple[str, ...] = ()
+    """Full names of further services that `register` adds, for reflection."""
 
 
 class Server:
@@ -60,7 +62,7 @@ class Server:
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self._service.register(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (self._service.name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        names = (self._service.name, *self._service.others, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         self.port = self._server.add_insecure_port(self._settings.address)
         await self._server.start()

@@ -19,10 +19,11 @@ from tests.tiny_models import write_decoder_only, write_encoder_decoder
 async def test_an_article_goes_through_three_processes(
     model_folder: Path, tmp_path: Path, flood: str, write: Callable[[Path, Path], None]
 ) -> None:
-    """Started as users start them, the services answer, keep the answer, report on a glossary, and end cleanly."""
+    """Started as users start them, the services answer, keep the answer, report on terms, do a job and end cleanly."""
     write(tmp_path / "model", model_folder / "tokenizer.model")
     (tmp_path / "news.tsv").write_text("وادي الزهراء\tZahra Valley\n", encoding="utf-8")
     settings = {"KHULASA_MODEL": str(tmp_path / "model"), "KHULASA_GLOSSARIES": str(tmp_path)}
+    settings |= {"KHULASA_JOBS_FOLDER": str(tmp_path / "jobs")}
     async with (
         await Services.start(settings=settings, quiet=True) as services,
         AsyncClient(services.addresses["gateway"], timeout_s=60) as client,
@@ -33,6 +34,10 @@ async def test_an_article_goes_through_three_processes(
         with_terms = await client.process(Article(text=flood), Options(glossary="news"))
         sentences = [sentence for paragraph in with_terms.translation.paragraphs for sentence in paragraph.sentences]
         assert sum(len(sentence.term_matches) for sentence in sentences) == flood.count("وادي الزهراء") > 0
+        job = await client.create_job([("flood", Article(text=flood)), ("copy", Article(text=f" {flood}"))])
+        assert (await client.wait_for_job(job.name, timeout_s=60)).done == 2
+        [result, copy] = [result async for result in client.job_results(job.name)]
+        assert {result.duplicate_of, copy.duplicate_of} == {"", "flood"}
     assert {process.returncode for process in services.processes.values()} == {0}
 
 
