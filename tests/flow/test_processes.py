@@ -70,7 +70,7 @@ async def test_a_restarted_translator_is_found_again(model_folder: Path, tmp_pat
 async def test_a_gateway_with_tls_and_tokens_serves_its_clients_alone(
     model_folder: Path, tmp_path: Path, flood: str
 ) -> None:
-    """Run by `khulasa up` with a certificate and a clients file, the gateway serves who has a token, and by TLS only."""
+    """Run by `khulasa up` with a certificate and a clients file, the gateway serves who has a token, by TLS only."""
     write_encoder_decoder(tmp_path / "model", model_folder / "tokenizer.model")
     authority = Authority(tmp_path)
     cert, key = authority.sign("gateway")

@@ -6,8 +6,12 @@ import grpc
 import pytest
 
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
+from services.harness import metrics
 from services.harness.server import MAX_MESSAGE_BYTES
+from services.harness.settings import ServerSettings
 from tests.conftest import Stack
+
+PLACES = ServerSettings.model_fields["max_calls"].default
 
 
 async def test_a_compressed_message_is_measured_as_it_unpacks(stack: Stack) -> None:
@@ -31,8 +35,11 @@ async def test_calls_beyond_the_places_are_refused(stack: Stack) -> None:
         grpc.aio.insecure_channel(stack.addresses["gateway"]) as greedy,
         grpc.aio.insecure_channel(stack.addresses["gateway"], options=[("grpc.use_local_subchannel_pool", 1)]) as other,
     ):
-        open_streams = [gateway_pb2_grpc.GatewayStub(greedy).ProcessArticles() for _ in range(300)]
-        await asyncio.sleep(0.5)
+        open_streams = [gateway_pb2_grpc.GatewayStub(greedy).ProcessArticles() for _ in range(PLACES + 44)]
+        in_progress = metrics.CALLS_IN_PROGRESS.labels("ProcessArticles")
+        async with asyncio.timeout(30):
+            while in_progress._value.get() < PLACES:  # noqa: ASYNC110  # a gauge has no event
+                await asyncio.sleep(0.01)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await gateway_pb2_grpc.GatewayStub(other).DescribeGateway(gateway_pb2.DescribeGatewayRequest(), timeout=10)
         assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -100,7 +100,7 @@ async def test_a_failed_articles_characters_are_given_back(gateways: list[Quotas
 
 async def test_a_killed_gateways_places_come_free(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A place that nobody renews is free when its lease is over; one that is renewed is not."""
-    monkeypatch.setattr(quotas, "LEASE_S", 0.4)
+    monkeypatch.setattr(quotas, "LEASE_S", 2.0)
     monkeypatch.setattr(quotas, "RENEW_S", 0.1)
     killed, alive = (Quotas(redis_url, defaults=Limits(articles_at_once=1)) for _ in range(2))
     holding = await killed._redis.admit("newsroom", killed.limits("newsroom"), 10, "place")  # type: ignore[union-attr]
@@ -110,7 +110,7 @@ async def test_a_killed_gateways_places_come_free(redis_url: str, monkeypatch: p
         while await admit(alive):  # noqa: ASYNC110  # Redis has no event for it
             await asyncio.sleep(0.05)
     async with alive.admitted("newsroom", 10):
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.5)  # longer than a lease
         assert await admit(killed) == Reason.TOO_MANY_AT_ONCE
     await asyncio.gather(killed.close(), alive.close())
 
