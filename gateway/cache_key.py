@@ -7,11 +7,21 @@ leaves the model out).
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from khulasa.v1 import article_pb2, gateway_pb2, translator_pb2
 
 VERSION = "2"
 """Raised with every change of the gateway that can change an answer, or of how values are stored."""
+
+
+class CacheKey(NamedTuple):
+    """What a value is kept under, before the client's secret makes a key in Redis of it."""
+
+    content: bytes
+    """SHA-256 of the text that the value was made from, by which a purge finds it."""
+    digest: bytes
+    """SHA-256 of all that can change the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +41,14 @@ class ModelIdentity:
 
 def article_key(
     article: article_pb2.Article, options: gateway_pb2.ArticleOptions, model: ModelIdentity, summarizer: str
-) -> bytes:
+) -> CacheKey:
     """Return the key of a whole answer. `summarizer` is the version of the ranking."""
     kind = article.WhichOneof("content") or ""
     content = article.html if kind == "html" else article.text
     budget = options.summary_budget
     limit = budget.WhichOneof("limit") or ""
     return _key(
+        content,
         "article",
         article.title,
         kind,
@@ -52,9 +63,9 @@ def article_key(
     )
 
 
-def paragraph_key(text: str, model: ModelIdentity, terms: Sequence[article_pb2.GlossaryTerm] = ()) -> bytes:
+def paragraph_key(text: str, model: ModelIdentity, terms: Sequence[article_pb2.GlossaryTerm] = ()) -> CacheKey:
     """Return the key of one translated paragraph, whatever article it stands in."""
-    return _key("paragraph", text, *_parts(model), *_term_parts(terms))
+    return _key(text, "paragraph", text, *_parts(model), *_term_parts(terms))
 
 
 def _term_parts(terms: Sequence[article_pb2.GlossaryTerm]) -> list[str]:
@@ -66,7 +77,12 @@ def _parts(model: ModelIdentity) -> tuple[str, ...]:
     return (model.digest, model.engine, model.pipeline)
 
 
-def _key(kind: str, *parts: str) -> bytes:
+def content_digest(text: str) -> bytes:
+    """Return `CacheKey.content` of what is made from `text`."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _key(made_from: str, kind: str, *parts: str) -> CacheKey:
     encoded = [part.encode() for part in (VERSION, kind, *parts)]
     hashed = b"".join([piece for data in encoded for piece in (len(data).to_bytes(8, "big"), data)])
-    return b"khulasa:" + kind.encode() + b":" + hashlib.sha256(hashed).digest()
+    return CacheKey(content_digest(made_from), hashlib.sha256(hashed).digest())

@@ -9,6 +9,7 @@ import grpc
 from grpc_status import rpc_status
 
 from gateway.cache_key import ModelIdentity
+from khulasa.channel import Tls, open_channel
 from khulasa.v1 import (
     article_pb2,
     summarizer_pb2,
@@ -16,17 +17,31 @@ from khulasa.v1 import (
     translator_pb2,
     translator_pb2_grpc,
 )
-from services.harness import deadline, relay
+from services.harness import deadline, relay, tracing
 from services.harness.errors import Reason, Refusal
 from services.harness.server import KEEPALIVE, MAX_MESSAGE_BYTES
+from services.harness.watched_files import WatchedFiles
 
 # Time kept back from what the caller gave, to bring the answer home.
 MARGIN_S = 0.02
 DESCRIBE_S = 2.0
+# The longest that a call over connections with an old certificate may still take.
+LEAVE_S = 300.0
 # The translator takes 20,000 paragraphs in a call.
 SPLIT_AT_ONCE = 10_000
 # Whoever has another model says so at once. Eight calls miss the one of two replicas that has it once in 256 times.
 REPLICAS_TO_ASK = 8
+
+# Refusals between the services; the caller gets one that fits its own call.
+KEPT_HERE = (
+    Reason.NOT_READY,
+    Reason.INTERNAL,
+    Reason.DEADLINE_EXCEEDED,
+    Reason.TOKEN_MISSING,
+    Reason.TOKEN_UNKNOWN,
+    Reason.TOKEN_UNREADABLE,
+    Reason.CERTIFICATE_UNUSABLE,
+)
 
 CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -44,31 +59,72 @@ Response = TypeVar("Response")
 class Downstream:
     """The two services behind the gateway."""
 
-    def __init__(self, *, translator: str, summarizer: str) -> None:
-        self._translator_channel = grpc.aio.insecure_channel(translator, options=CHANNEL_OPTIONS)
-        self._summarizer_channel = grpc.aio.insecure_channel(summarizer, options=CHANNEL_OPTIONS)
-        self._translator = translator_pb2_grpc.TranslatorStub(self._translator_channel)
-        self._summarizer = summarizer_pb2_grpc.SummarizerStub(self._summarizer_channel)
+    def __init__(
+        self,
+        *,
+        translator: str,
+        summarizer: str,
+        service_tokens: Callable[[], Sequence[str]] | None = None,
+        tls: Tls | None = None,
+        expected_model_digest: str = "",
+    ) -> None:
+        """Connect. Of `service_tokens` the first is sent. Any model does if none is expected.
+
+        Raises OSError for a file of `tls`.
+        """
+        self._addresses = (translator, summarizer)
+        self._token = (lambda: service_tokens()[0]) if service_tokens else None
+        self._tls = tls
+        files = tls.files if tls else []
+        self._tls_files = WatchedFiles(files, lambda: [path.read_bytes() for path in files])
+        self._expected_model_digest = expected_model_digest
+        self._leaving: set[asyncio.Task[None]] = set()
         self._model: ModelIdentity | None = None
         self._ranking = ""
+        self._connect()
+
+    def _connect(self) -> None:
+        self._connected_with = self._tls_files.value()
+        self._channels = [
+            open_channel(
+                address,
+                options=CHANNEL_OPTIONS,
+                interceptors=tracing.client_interceptors(),
+                token=self._token,
+                tls=self._tls,
+            )
+            for address in self._addresses
+        ]
+        self._translator = translator_pb2_grpc.TranslatorStub(self._channels[0])
+        self._summarizer = summarizer_pb2_grpc.SummarizerStub(self._channels[1])
 
     async def model(self) -> ModelIdentity:
         """Return what translates, as known from the last answer; asks the translator only if nothing is known.
 
-        Raises Refusal (TRANSLATOR_UNAVAILABLE).
+        Raises Refusal (TRANSLATOR_UNAVAILABLE, MODEL_UNEXPECTED).
         """
         return self._model or await self.ask_model()
 
     async def ask_model(self) -> ModelIdentity:
-        """Ask the translator what it runs. Raises Refusal (TRANSLATOR_UNAVAILABLE)."""
+        """Ask the translator what it runs. Raises Refusal (TRANSLATOR_UNAVAILABLE, MODEL_UNEXPECTED)."""
         response = await _call(
             self._translator.DescribeModel,
             translator_pb2.DescribeModelRequest(),
             Reason.TRANSLATOR_UNAVAILABLE,
             at_most_s=DESCRIBE_S,
         )
-        self._model = ModelIdentity.of(response.model)
-        return self._model
+        model, expected = ModelIdentity.of(response.model), self._expected_model_digest
+        if expected and model.digest != expected:
+            self._model = None
+            raise Refusal(
+                Reason.MODEL_UNEXPECTED,
+                f"The translator has the model {model.digest[:12]}, this gateway takes only {expected[:12]}. "
+                "The operator has to bring them together.",
+                digest=model.digest,
+                expected=expected,
+            )
+        self._model = model
+        return model
 
     async def translate(
         self, paragraphs: Sequence[str], model: ModelIdentity, terms: Sequence[article_pb2.GlossaryTerm] = ()
@@ -141,16 +197,32 @@ class Downstream:
         return self._ranking
 
     async def follow(self, every_s: float) -> None:
-        """Keep asking both what they run, so that an upgrade shows even while every answer comes from the cache."""
+        """Keep asking both what they run, so that an upgrade shows even while every answer comes from the cache.
+
+        Certificates that were changed are taken up too.
+        """
         while True:
             await asyncio.sleep(every_s)
+            self.take_up_certificates()
             for ask in (self.ask_model, self.ask_ranking):
                 with contextlib.suppress(Refusal):
                     await ask()
 
+    def take_up_certificates(self) -> None:
+        """Connect anew if a certificate was changed: gRPC reads a client's only once. Calls in hand end as before."""
+        if self._tls_files.value() is self._connected_with:
+            return
+        for channel in self._channels:
+            leaving = asyncio.create_task(channel.close(grace=LEAVE_S))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+        self._connect()
+
     async def close(self) -> None:
         """Close the connections."""
-        await asyncio.gather(self._translator_channel.close(), self._summarizer_channel.close())
+        for leaving in self._leaving:
+            leaving.cancel()
+        await asyncio.gather(*self._leaving, *(channel.close() for channel in self._channels), return_exceptions=True)
 
 
 async def _call(
@@ -169,10 +241,12 @@ async def _call(
 def _refusal(error: grpc.aio.AioRpcError, unavailable: Reason, impatient: bool) -> Refusal:
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it reads what both kinds of call have
     known = Refusal.from_status(status) if status else None
-    if known and known.reason not in (Reason.NOT_READY, Reason.INTERNAL, Reason.DEADLINE_EXCEEDED):
+    if known and known.reason not in KEPT_HERE:
         return known
     service = unavailable.removesuffix("_UNAVAILABLE").lower()
     code = error.code()
+    if code == grpc.StatusCode.UNAUTHENTICATED:
+        return Refusal(unavailable, f"The {service} does not take the gateway's credentials.", retry_after_s=2)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED and not impatient:
         return Refusal(Reason.DEADLINE_EXCEEDED, f"The {service} was not done in the time that was left.")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:

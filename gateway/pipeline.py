@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
+from prometheus_client import Counter
 
 from gateway import cache_key, paragraphs, summary_first
 from gateway.answer import Answer
@@ -18,11 +19,15 @@ from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.html import HtmlExtractor, HtmlTooHard, NoArticleInHtml
+from gateway.quotas import Quotas
 from gateway.single_flight import SingleFlight
 from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
-from services.harness import deadline, priority, work
+from services.harness import caller, deadline, priority, work
 from services.harness.errors import Reason, Refusal
+from services.harness.metrics import STAGE_SECONDS, stage
+
+ARTICLES = Counter("khulasa_articles_total", "Articles answered, by what the cache had of them.", ["cache"])
 
 # Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
 # that fill its batches. A few groups at once keep all its cores busy without flooding its queue.
@@ -52,6 +57,9 @@ class Pipeline:
     lifetimes: Lifetimes
     html_timeout_s: float
     max_article_s: float
+    quotas: Quotas = field(default_factory=Quotas)
+    cache_shared: bool = False
+    """Whether all clients are answered from what any of them had translated."""
     flights: SingleFlight[Event] = field(default_factory=SingleFlight)
 
     async def process(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> AsyncIterator[Event]:
@@ -59,33 +67,44 @@ class Pipeline:
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
-        run = await self._run(article, options)
-        kept = await run.kept_answer()
-        if kept is None:
-            async for event in run.shared_events():
-                yield event
-        else:
-            for event in replay(kept.message()):
-                yield event
+        async with self.quotas.admitted(caller.name(), _length(article)):
+            run = await self._run(article, options)
+            kept = await run.kept_answer()
+            if kept is None:
+                async for event in run.shared_events():
+                    if event.WhichOneof("event") == "finished":
+                        _count(event.finished.provenance)
+                    yield event
+            else:
+                _count(kept.provenance)
+                for event in replay(kept.message()):
+                    yield event
 
     async def answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
         """Return what the events of `process` add up to; one that was kept is not taken apart for it.
 
         Raises what `process` raises.
         """
-        run = await self._run(article, options)
-        kept = await run.kept_answer()
-        if kept is not None:
-            return kept
-        made = gateway_pb2.ProcessArticleResponse()
-        async for event in run.shared_events():
-            add(made, event)
-        return Answer.of(made)
+        async with self.quotas.admitted(caller.name(), _length(article)):
+            run = await self._run(article, options)
+            kept = await run.kept_answer()
+            if kept is not None:
+                _count(kept.provenance)
+                return kept
+            made = gateway_pb2.ProcessArticleResponse()
+            async for event in run.shared_events():
+                add(made, event)
+            _count(made.provenance)
+            return Answer.of(made)
+
+    def tenant(self, client: str) -> str:
+        """Return under whose name a client's answers are kept."""
+        return caller.ANONYMOUS if self.cache_shared else client
 
     async def _run(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> "_Run":
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
-        return _Run(self, article, options, key, model, ranking)
+        return _Run(self, article, options, key, self.tenant(caller.name()), model, ranking)
 
 
 class _Run:
@@ -96,7 +115,8 @@ class _Run:
         pipeline: Pipeline,
         article: article_pb2.Article,
         options: gateway_pb2.ArticleOptions,
-        key: bytes,
+        key: cache_key.CacheKey,
+        client: str,
         model: ModelIdentity,
         ranking: str,
     ) -> None:
@@ -106,6 +126,7 @@ class _Run:
         self._article = article
         self._options = options
         self._key = key
+        self._client = client
         self._model = model
         self._ranking = ranking
         self._cached_paragraphs = 0
@@ -119,7 +140,8 @@ class _Run:
         """Return the answer from the cache, or None where it has to be made."""
         if self._options.bypass_cache:
             return None
-        [kept] = await self._cache.get_many([self._key], Answer)
+        with stage("cache"):
+            [kept] = await self._cache.get_many([self._key], Answer, client=self._client)
         if kept is None:
             return None
         provenance = kept.provenance
@@ -134,7 +156,7 @@ class _Run:
         """Yield the events of making the answer, or of the same article's if it is being made for somebody else."""
         # Not shared between priorities: what somebody waits for would go at the pace of a job. Equal sentences of the
         # two are decoded once all the same.
-        flight = self._key, self._options.bypass_cache, priority.name()
+        flight = self._client, self._key, self._options.bypass_cache, priority.name()
         return self._pipeline.flights.run(flight, self._events, at_most_s=self._pipeline.max_article_s)
 
     async def _events(self) -> AsyncIterator[Event]:
@@ -187,13 +209,15 @@ class _Run:
 
     async def _keep(self, answer: Answer) -> None:
         if not self._options.bypass_cache:
-            await self._cache.put_many({self._key: (answer, self._lifetime(answer.provenance.flagged_sentences > 0))})
+            lifetime_s = self._lifetime(answer.provenance.flagged_sentences > 0)
+            await self._cache.put_many({self._key: (answer, lifetime_s)}, client=self._client)
 
     async def _extract(self) -> article_pb2.ExtractedText:
         try:
-            extracted = await self._pipeline.extractor.extract(
-                self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
-            )
+            with stage("extract"):
+                extracted = await self._pipeline.extractor.extract(
+                    self._article.html, timeout_s=min(self._pipeline.html_timeout_s, deadline.remaining_s())
+                )
         except NoArticleInHtml:
             raise Refusal(
                 Reason.NO_ARTICLE_IN_HTML,
@@ -217,7 +241,7 @@ class _Run:
         keys = [cache_key.paragraph_key(text, self._model, self._options.glossary.terms) for text in texts]
         known: list[translator_pb2.TranslatedParagraph | None] = [None] * len(texts)
         if not self._options.bypass_cache:
-            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph)
+            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph, client=self._client)
         self._cached_paragraphs = sum(paragraph is not None for paragraph in known)
         self._cached_texts.update(text for text, paragraph in zip(texts, known, strict=True) if paragraph is not None)
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
@@ -229,7 +253,7 @@ class _Run:
             for number, indices in enumerate(groups)
             for place, index in enumerate(indices)
         }
-        new: dict[bytes, tuple[translator_pb2.TranslatedParagraph, float]] = {}
+        new: dict[cache_key.CacheKey, tuple[translator_pb2.TranslatedParagraph, float]] = {}
         try:
             for index, paragraph in enumerate(known):
                 if paragraph is None:
@@ -244,7 +268,9 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if not self._options.bypass_cache:
-                await self._cache.put_many(new)  # also what was done of an article that then failed
+                await self._cache.put_many(
+                    new, client=self._client
+                )  # also what was done of an article that then failed
 
     async def _translate_chosen(
         self, title: str, text: str, cut: Sequence[paragraphs.Paragraph]
@@ -374,6 +400,8 @@ class _Run:
             flagged_sentences=sum(is_doubtful([sentence]) for sentence in sentences),
             verdict=verdict_on(sentences),
         )
+        STAGE_SECONDS.labels("translate").observe(self._translation_s)
+        STAGE_SECONDS.labels("summarize").observe(self._summary_s)
         _set_seconds(provenance.total_time, time.perf_counter() - self._started)
         _set_seconds(provenance.translation_time, self._translation_s)
         _set_seconds(provenance.summary_time, self._summary_s)
@@ -414,6 +442,11 @@ def replay(answer: gateway_pb2.ProcessArticleResponse) -> list[Event]:
 def pipeline_version(model: ModelIdentity, ranking: str) -> str:
     """Return the version of all that shapes an answer beside the model: `Provenance.pipeline`."""
     return f"translator-{model.pipeline} gateway-{cache_key.VERSION} summarizer-{ranking}"
+
+
+def cache_use_name(provenance: article_pb2.Provenance) -> str:
+    """Return what the cache had of an article, as logs and metrics name it: "hit", "partial", "miss", "bypassed"."""
+    return article_pb2.Provenance.CacheUse.Name(provenance.cache_use).removeprefix("CACHE_USE_").lower()
 
 
 def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -468,3 +501,12 @@ def _english(paragraph: article_pb2.Paragraph) -> str:
 
 def _set_seconds(duration: Duration, seconds: float) -> None:
     duration.FromMicroseconds(round(seconds * 1e6))
+
+
+def _length(article: article_pb2.Article) -> int:
+    """Return the characters that count against a client's quota."""
+    return len(article.title) + len(article.text or article.html)
+
+
+def _count(provenance: article_pb2.Provenance) -> None:
+    ARTICLES.labels(cache_use_name(provenance)).inc()

@@ -1,7 +1,7 @@
 """The gateway's RPCs: check the request, call the pipeline, shape the reply."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
 import grpc
@@ -13,10 +13,12 @@ from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.glossaries import Glossaries, resolved
-from gateway.pipeline import Event, Pipeline, pipeline_version
+from gateway.pipeline import Event, Pipeline, cache_use_name, pipeline_version
+from gateway.purge import Purger
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields, log_internal_error
+from services.harness.metrics import REFUSALS
 
 ARTICLES_AT_ONCE = 16
 
@@ -35,6 +37,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         cache_name: str,
         max_article_s: float,
         glossaries: Glossaries,
+        purger: Purger | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._downstream = downstream
@@ -42,6 +45,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         self._cache_name = cache_name
         self._max_article_s = max_article_s
         self._glossaries = glossaries
+        self._purger = purger or Purger(pipeline, cache, clients=None)
 
     async def ProcessArticle(  # type: ignore[override]  # an Answer serializes as the message does
         self, request: gateway_pb2.ProcessArticleRequest, context: Context
@@ -51,9 +55,16 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         return answer
 
     async def StreamArticle(self, request: gateway_pb2.StreamArticleRequest, context: Context) -> AsyncIterator[Event]:
-        validation.check_article(request.article)
-        validation.check_options(request.options)
-        async for event in self._pipeline.process(request.article, resolved(request.options, self._glossaries)):
+        async for event in self.stream(request.article, request.options):
+            yield event
+
+    async def stream(
+        self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
+    ) -> AsyncGenerator[Event, None]:
+        """Check one article and yield its events, for every way into the gateway. Raises Refusal."""
+        validation.check_article(article)
+        validation.check_options(options)
+        async for event in self._pipeline.process(article, resolved(options, self._glossaries)):
             if event.WhichOneof("event") == "finished":
                 call_fields(**_counts(event.finished.provenance))
             yield event
@@ -120,6 +131,21 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
             response.pipeline = pipeline_version(model, ranking if isinstance(ranking, str) else "away")
         return response
 
+    async def PurgeArticle(
+        self, request: gateway_pb2.PurgeArticleRequest, context: Context
+    ) -> gateway_pb2.PurgeArticleResponse:
+        validation.check_article(request.article)
+        purged = await self._purger.article(request.article, request.client)
+        call_fields(purged=purged)
+        return gateway_pb2.PurgeArticleResponse(purged_values=purged)
+
+    async def PurgeClient(
+        self, request: gateway_pb2.PurgeClientRequest, context: Context
+    ) -> gateway_pb2.PurgeClientResponse:
+        purged = await self._purger.client(request.client)
+        call_fields(purged=purged)
+        return gateway_pb2.PurgeClientResponse(purged_values=purged)
+
     async def _answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
         validation.check_article(article)
         validation.check_options(options)
@@ -140,18 +166,23 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
                 answer = await self._answer(request.article, request.options)
                 response.result.ParseFromString(answer.SerializeToString())
         except Refusal as refusal:
-            response.status.CopyFrom(refusal.to_status())
+            _refuse(response, refusal)
         except TimeoutError:
             limit_s = self._max_article_s
             late = Refusal(Reason.DEADLINE_EXCEEDED, f"The article was not done in {limit_s:g} s.", limit_s=limit_s)
-            response.status.CopyFrom(late.to_status())
+            _refuse(response, late)
         except Exception:
-            response.status.CopyFrom(log_internal_error().to_status())
+            _refuse(response, log_internal_error())
         answers.put_nowait(response)
 
 
 _END = gateway_pb2.ProcessArticlesResponse()
 """Wakes the answering side of a stream when there are no more requests."""
+
+
+def _refuse(response: gateway_pb2.ProcessArticlesResponse, refusal: Refusal) -> None:
+    REFUSALS.labels(refusal.reason.value).inc()
+    response.status.CopyFrom(refusal.to_status())
 
 
 def _refused_id(article_id: str, seen: set[str]) -> Refusal | None:
@@ -163,11 +194,10 @@ def _refused_id(article_id: str, seen: set[str]) -> Refusal | None:
 
 
 def _counts(provenance: article_pb2.Provenance) -> dict[str, object]:
-    use = article_pb2.Provenance.CacheUse.Name(provenance.cache_use)
     return {
         "paragraphs": provenance.paragraphs,
         "sentences": provenance.sentences,
         "flagged": provenance.flagged_sentences,
-        "cache": use.removeprefix("CACHE_USE_").lower(),
+        "cache": cache_use_name(provenance),
         "translation_ms": provenance.translation_time.ToMilliseconds(),
     }

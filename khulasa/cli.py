@@ -1,13 +1,14 @@
-"""`khulasa up | translate | summarize | status | train | model`.
+"""`khulasa up | translate | summarize | status | train | model | job | token | cache`.
 
 Exit status: 0 done, 1 the server refused or failed, 2 wrong use or unreadable file; of several files, the highest.
 """
 
 import asyncio
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,44 +16,87 @@ import typer
 from rich.console import Console
 
 from khulasa import model_commands
+from khulasa.article_options import (
+    Address,
+    Boilerplate,
+    Glossary,
+    NoCache,
+    Ratio,
+    Sentences,
+    SummaryFirst,
+    Timeout,
+    Words,
+    budget_of,
+    glossary_of,
+)
+from khulasa.channel import TLS_VARIABLE, TOKEN_VARIABLE
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
-from khulasa.glossary import rows
+from khulasa.job_commands import job_app
+from khulasa.jobs import command as run_command
 from khulasa.reading import decode, looks_like_html
 from khulasa.show import show_result, show_summary, to_json
+from khulasa.token_commands import app as token_app
 from khulasa.train_command import train
-from khulasa.types import Article, Options, Result, SummaryBudget
+from khulasa.types import Article, Options, Result
 from khulasa.up import CannotStart, Services
 
-app = typer.Typer(help="Arabic articles in, checked English translations and summaries out.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 app.command()(train)
 app.add_typer(model_commands.app, name="model")
+DEFAULT_HTTP_ADDRESS = "127.0.0.1:8080"
+job_app.command()(run_command.run)
+app.add_typer(job_app, name="job")
+app.add_typer(token_app, name="token")
+cache = typer.Typer(help="What a gateway keeps of articles.", no_args_is_help=True)
+app.add_typer(cache, name="cache")
+
+
+@cache.callback()
+def _cache() -> None:
+    """Keeps `purge` a command of its own while it is the only one."""
+
+
 console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)
 
 Files = Annotated[list[str], typer.Argument(help="Text or HTML files, - for standard input.", metavar="FILE…")]
-Address = Annotated[str, typer.Option("--gateway", envvar="KHULASA_GATEWAY", help="Host and port of the gateway.")]
+HttpAddress = Annotated[
+    str, typer.Option("--http", envvar="KHULASA_HTTP_ADDRESS", help="Host and port of page and HTTP API; '': none.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object for each file, a line each.")]
-Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds for each file.")]
-Sentences = Annotated[int | None, typer.Option(help="Length of the summary in sentences.")]
-Words = Annotated[int | None, typer.Option(help="Length of the summary in words.")]
-Ratio = Annotated[float | None, typer.Option(help="Length of the summary as a share of the sentences.")]
-Boilerplate = Annotated[bool, typer.Option("--boilerplate", help="Translate menu lines and credits too.")]
-Glossary = Annotated[
-    str, typer.Option(metavar="FILE.tsv|NAME", help="Terms to translate in one way: a file, or its name on the server.")
-]
-SummaryFirst = Annotated[
-    bool,
-    typer.Option("--summary-first", help="Rank the Arabic, translate only what the summary shows."),
-]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read the cache nor write it.")]
+
+
+@app.callback()
+def connection(
+    token_file: Annotated[
+        str | None, typer.Option(help="File with the token that the gateway asks for; or KHULASA_TOKEN has the token.")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS, trusting the usual authorities.")] = False,
+    tls_ca: Annotated[str | None, typer.Option(help="Speak TLS, trusting the authorities in this PEM file.")] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="PEM file of our own certificate, if it is asked for.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="PEM file of its key.")] = None,
+) -> None:
+    """Arabic articles in, checked English translations and summaries out.
+
+    How a gateway is reached stands before the command; KHULASA_TOKEN_FILE and KHULASA_GATEWAY_TLS, _TLS_CA, _TLS_CERT
+    and _TLS_KEY say the same.
+    """
+    given = {
+        f"{TOKEN_VARIABLE}_FILE": token_file,
+        TLS_VARIABLE: "true" if tls else None,
+        f"{TLS_VARIABLE}_CA": tls_ca,
+        f"{TLS_VARIABLE}_CERT": tls_cert,
+        f"{TLS_VARIABLE}_KEY": tls_key,
+    }
+    os.environ.update({name: value for name, value in given.items() if value})  # every client reads them there
 
 
 @app.command()
-def up(address: Address = DEFAULT_ADDRESS) -> None:
-    """Run gateway, translator and summarizer on this machine until Ctrl-C."""
+def up(address: Address = DEFAULT_ADDRESS, http: HttpAddress = DEFAULT_HTTP_ADDRESS) -> None:
+    """Run gateway, translator and summarizer on this machine until Ctrl-C, with a page to read at."""
     try:
-        asyncio.run(_up(address))
+        asyncio.run(_up(address, http))
     except CannotStart as error:
         complaints.print(f"khulasa: {error}", style="red")
         raise typer.Exit(1) from None
@@ -73,10 +117,10 @@ def translate(
 ) -> None:
     """Translate articles; print them in English with their summaries and what to doubt."""
     options = Options(
-        _budget(sentences, words, ratio),
+        budget_of(sentences, words, ratio),
         translate_boilerplate=boilerplate,
         bypass_cache=no_cache,
-        glossary=_glossary(glossary),
+        glossary=glossary_of(glossary),
     )
     _process(
         files, gateway, timeout, options, _print_json if as_json else lambda _, result: show_result(result, console)
@@ -105,9 +149,9 @@ def summarize(
             show_summary(result.summary, console)
 
     options = Options(
-        _budget(sentences, words, ratio),
+        budget_of(sentences, words, ratio),
         bypass_cache=no_cache,
-        glossary=_glossary(glossary),
+        glossary=glossary_of(glossary),
         summary_first=summary_first,
     )
     _process(files, gateway, timeout, options, show)
@@ -139,11 +183,42 @@ def status(gateway: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
     raise typer.Exit(code)
 
 
-async def _up(address: str) -> None:
+@cache.command("purge")
+def purge(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Articles to forget, - for standard input.", metavar="FILE…")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Forget all that the client had translated.")] = False,
+    client: Annotated[str, typer.Option(help="Whose, for administrators; by default your own.")] = "",
+    gateway: Address = DEFAULT_ADDRESS,
+) -> None:
+    """Have a gateway's cache forget articles, or everything of a client."""
+    if bool(files) == everything:
+        raise typer.BadParameter("Name files, or say --all.")
+
+    async def run() -> None:
+        async with AsyncClient(gateway) as connection:
+            if everything:
+                console.print(f"{await connection.purge_client(client)} values forgotten")
+            for name in files or ():
+                purged = await connection.purge_article(_read(name), client=client)
+                console.print(f"{name}: {purged} values forgotten", markup=False)
+
+    try:
+        asyncio.run(run())
+    except UnreadableFile as error:
+        complaints.print(f"khulasa: {error}", style="red", markup=False)
+        raise typer.Exit(2) from None
+    except KhulasaError as error:
+        complaints.print(f"khulasa: {gateway}: {error}", style="red", markup=False)
+        raise typer.Exit(1) from None
+
+
+async def _up(address: str, http: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    starting = asyncio.create_task(Services.start(gateway_address=address))
+    starting = asyncio.create_task(Services.start(gateway_address=address, http_address=http))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -151,7 +226,10 @@ async def _up(address: str) -> None:
         await asyncio.gather(starting, return_exceptions=True)
         return
     async with await starting as services:
-        complaints.print(f"Khulasa is ready at {address}. Try: khulasa translate FILE. Ctrl-C stops it.", style="green")
+        page = f" Open http://{http}/ to read." if http else ""
+        complaints.print(
+            f"Khulasa is ready at {address}. Try: khulasa translate FILE.{page} Ctrl-C stops it.", style="green"
+        )
         ended = asyncio.create_task(services.wait())
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
@@ -177,7 +255,11 @@ def _process(
                     complaints.print(f"khulasa: {name}: {error}", style="red", markup=False)
                     worst = max(worst, 1)
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except KhulasaError as error:  # of what the client itself is made with
+        complaints.print(f"khulasa: {error}", style="red", markup=False)
+        worst = 2
     raise typer.Exit(worst)
 
 
@@ -188,28 +270,6 @@ def _read(name: str) -> Article:
         raise UnreadableFile(f"cannot be read: {error.strerror}") from None
     text = decode(data)
     return Article(html=text) if looks_like_html(text) else Article(text=text)
-
-
-def _glossary(given: str) -> Mapping[str, str] | str:
-    """Return the terms of a file; what is no file's name is a name on the server."""
-    if not given.endswith(".tsv"):
-        return given
-    try:
-        terms = {source: target for _, source, target in rows(decode(Path(given).read_bytes()))}
-    except OSError as error:
-        raise typer.BadParameter(f"{given} cannot be read: {error.strerror}", param_hint="--glossary") from None
-    except UnreadableFile as error:
-        raise typer.BadParameter(f"{given}: {error}", param_hint="--glossary") from None
-    if not terms:
-        raise typer.BadParameter(f"{given} has no terms.", param_hint="--glossary")
-    return terms
-
-
-def _budget(sentences: int | None, words: int | None, ratio: float | None) -> SummaryBudget:
-    try:
-        return SummaryBudget(sentences=sentences, words=words, ratio=ratio)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def _print_json(name: str, result: Result) -> None:

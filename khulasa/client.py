@@ -10,21 +10,26 @@ import asyncio
 import contextlib
 import random
 import threading
+import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
+from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from khulasa import convert, errors
-from khulasa.types import Article, Event, GatewayState, Options, Provenance, Result
-from khulasa.v1 import gateway_pb2, gateway_pb2_grpc
+from khulasa.channel import Tls, open_channel, token_from_environment
+from khulasa.types import Article, Event, GatewayState, Job, JobResult, Options, Provenance, Result
+from khulasa.v1 import gateway_pb2, gateway_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 
 DEFAULT_ADDRESS = "127.0.0.1:50050"
 DEFAULT_TIMEOUT_S = 300.0
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 RETRIES = 3
 BACKOFF_S = 0.25
+LOOK_S = 1.0
+"""Between two looks for new results of a job."""
 
 Answer = TypeVar("Answer")
 Options_ = Options | None
@@ -33,14 +38,31 @@ Options_ = Options | None
 class AsyncClient:
     """A connection to one gateway, for any number of calls at once.
 
+    `token` is what the gateway knows the caller by, where it asks: by default KHULASA_TOKEN, or the content of the file
+    of KHULASA_TOKEN_FILE. `tls` encrypts the connection, and is needed where the token crosses a network that others
+    can read; by default what the variables say (`Tls.from_environment`).
+
     `timeout_s` bounds each call, but not `process_many`, whose articles have the server's limit each. Only what is safe
-    to repeat is tried again, up to three times: a service that is away, an overload that says when to come back.
+    to repeat is tried again, up to `retries` times: a service that is away, an overload that says when to come back.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retries: int = RETRIES,
+        token: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(
+        self._retries = retries
+        sent = _sendable(token or token_from_environment())
+        self._channel = open_channel(
             address,
+            token=(lambda: sent) if sent else None,
+            tls=tls or Tls.from_environment(),
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -52,6 +74,8 @@ class AsyncClient:
             ],
         )
         self._gateway = gateway_pb2_grpc.GatewayStub(self._channel)
+        self._jobs = jobs_pb2_grpc.JobsStub(self._channel)
+        self._operations = operations_pb2_grpc.OperationsStub(self._channel)
 
     async def process(self, article: Article, options: Options_ = None) -> Result:
         """Translate and summarize one article. Raises a KhulasaError."""
@@ -98,10 +122,108 @@ class AsyncClient:
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc_error(error) from None
 
+    async def purge_article(self, article: Article, *, client: str = "") -> int:
+        """Have the cache forget an article, of the caller's own or as an administrator of another client's.
+
+        Returns how many values were forgotten. Raises a KhulasaError.
+        """
+        request = gateway_pb2.PurgeArticleRequest(article=_article(article), client=client)
+        return int((await self._call(self._gateway.PurgeArticle, request)).purged_values)
+
+    async def purge_client(self, client: str = "") -> int:
+        """Have the cache forget all of the caller's own, or as an administrator all of another client's.
+
+        Returns how many values were forgotten. Raises a KhulasaError.
+        """
+        request = gateway_pb2.PurgeClientRequest(client=client)
+        return int((await self._call(self._gateway.PurgeClient, request)).purged_values)
+
     async def describe(self) -> GatewayState:
         """Return what the gateway runs on. Raises a KhulasaError."""
         response = await self._call(self._gateway.DescribeGateway, gateway_pb2.DescribeGatewayRequest())
         return convert.state_from_proto(response)
+
+    async def create_job(
+        self,
+        articles: AsyncIterable[tuple[str, Article]] | Iterable[tuple[str, Article]],
+        options: Options_ = None,
+        *,
+        request_id: str = "",
+        display_name: str = "",
+    ) -> Job:
+        """Send (id, article) pairs to be worked off in the background; return the job when all have been taken in.
+
+        The same `request_id` with the same articles and options returns the job that there is, so whoever gives one
+        may call again after an error; by default each call makes a new job. Not bounded by `timeout_s`. Raises a
+        KhulasaError.
+        """
+        header = jobs_pb2.JobHeader(
+            request_id=request_id or str(uuid.uuid4()), display_name=display_name, options=_options(options)
+        )
+
+        async def requests() -> AsyncIterator[jobs_pb2.CreateJobRequest]:
+            yield jobs_pb2.CreateJobRequest(header=header)
+            async for name, article in _each(articles):
+                yield jobs_pb2.CreateJobRequest(article=jobs_pb2.JobArticle(id=name, article=_article(article)))
+
+        try:
+            return convert.job_from_proto(await self._jobs.CreateJob(requests()))
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc_error(error) from None
+
+    async def job(self, name: str) -> Job:
+        """Return a job as it is now. Raises a KhulasaError."""
+        request = operations_pb2.GetOperationRequest(name=name)
+        return convert.job_from_proto(await self._call(self._operations.GetOperation, request))
+
+    async def jobs(self) -> AsyncIterator[Job]:
+        """Yield the caller's jobs, newest first. Raises a KhulasaError."""
+        token = ""
+        while True:
+            request = operations_pb2.ListOperationsRequest(page_token=token)
+            page = await self._call(self._operations.ListOperations, request)
+            for operation in page.operations:
+                yield convert.job_from_proto(operation)
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def wait_for_job(self, name: str, *, timeout_s: float | None = None) -> Job:
+        """Return a job when it has ended, or as it is after `timeout_s`. Raises a KhulasaError."""
+        loop = asyncio.get_running_loop()
+        ends_at = None if timeout_s is None else loop.time() + timeout_s
+        while True:
+            left_s = self._timeout_s / 2 if ends_at is None else min(self._timeout_s / 2, ends_at - loop.time())
+            request = operations_pb2.WaitOperationRequest(name=name)
+            request.timeout.FromMilliseconds(max(0, round(left_s * 1000)))
+            job = convert.job_from_proto(await self._call(self._operations.WaitOperation, request))
+            if not job.running or (ends_at is not None and loop.time() >= ends_at):
+                return job
+
+    async def job_results(self, name: str, *, follow: bool = False) -> AsyncIterator[JobResult]:
+        """Yield the results of a job in the order in which they came about; with `follow` until the job has ended.
+
+        Raises a KhulasaError.
+        """
+        token = ""
+        while True:
+            request = jobs_pb2.ListJobResultsRequest(job=name, page_token=token)
+            page = await self._call(self._jobs.ListJobResults, request)
+            for result in page.results:
+                yield convert.job_result_from_proto(result)
+            token = page.next_page_token
+            if not token or (not page.results and not follow):
+                return
+            if not page.results:
+                await asyncio.sleep(LOOK_S)
+
+    async def cancel_job(self, name: str) -> None:
+        """Stop a job; the results that there are stay. No effect on one that has ended. Raises a KhulasaError."""
+        await self._call(self._operations.CancelOperation, operations_pb2.CancelOperationRequest(name=name))
+
+    async def delete_job(self, name: str) -> None:
+        """Remove a job that has ended, and its results. Raises a KhulasaError."""
+        await self._call(self._operations.DeleteOperation, operations_pb2.DeleteOperationRequest(name=name))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -118,13 +240,13 @@ class AsyncClient:
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._timeout_s
-        for attempt in range(RETRIES + 1):
+        for attempt in range(self._retries + 1):
             try:
                 return await method(request, timeout=max(0.001, ends_at - loop.time()))
             except grpc.aio.AioRpcError as rpc_error:
                 error = errors.from_rpc_error(rpc_error)
                 wait_s = _wait_s(error, attempt)
-                if wait_s is None or attempt == RETRIES or loop.time() + wait_s >= ends_at:
+                if wait_s is None or attempt == self._retries or loop.time() + wait_s >= ends_at:
                     raise error from None
             await asyncio.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
@@ -133,11 +255,19 @@ class AsyncClient:
 class Client:
     """`AsyncClient` without `await`, for scripts and notebooks. Safe to use from several threads."""
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        token: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="khulasa-client", daemon=True)
         self._thread.start()
-        self._client = self._wait(self._open(address, timeout_s))
+        self._client = self._wait(self._open(address, timeout_s, token, tls))
 
     def process(self, article: Article, options: Options_ = None) -> Result:
         """See `AsyncClient.process`."""
@@ -153,9 +283,52 @@ class Client:
         """See `AsyncClient.process_many`. `articles` is read in the client's own thread."""
         return self._iterate(self._client.process_many(articles, options))
 
+    def purge_article(self, article: Article, *, client: str = "") -> int:
+        """See `AsyncClient.purge_article`."""
+        return self._wait(self._client.purge_article(article, client=client))
+
+    def purge_client(self, client: str = "") -> int:
+        """See `AsyncClient.purge_client`."""
+        return self._wait(self._client.purge_client(client))
+
     def describe(self) -> GatewayState:
         """See `AsyncClient.describe`."""
         return self._wait(self._client.describe())
+
+    def create_job(
+        self,
+        articles: Iterable[tuple[str, Article]],
+        options: Options_ = None,
+        *,
+        request_id: str = "",
+        display_name: str = "",
+    ) -> Job:
+        """See `AsyncClient.create_job`. `articles` is read in the client's own thread."""
+        return self._wait(self._client.create_job(articles, options, request_id=request_id, display_name=display_name))
+
+    def job(self, name: str) -> Job:
+        """See `AsyncClient.job`."""
+        return self._wait(self._client.job(name))
+
+    def jobs(self) -> Iterator[Job]:
+        """See `AsyncClient.jobs`."""
+        return self._iterate(self._client.jobs())
+
+    def wait_for_job(self, name: str, *, timeout_s: float | None = None) -> Job:
+        """See `AsyncClient.wait_for_job`."""
+        return self._wait(self._client.wait_for_job(name, timeout_s=timeout_s))
+
+    def job_results(self, name: str, *, follow: bool = False) -> Iterator[JobResult]:
+        """See `AsyncClient.job_results`."""
+        return self._iterate(self._client.job_results(name, follow=follow))
+
+    def cancel_job(self, name: str) -> None:
+        """See `AsyncClient.cancel_job`."""
+        self._wait(self._client.cancel_job(name))
+
+    def delete_job(self, name: str) -> None:
+        """See `AsyncClient.delete_job`."""
+        self._wait(self._client.delete_job(name))
 
     def close(self) -> None:
         """Close the connection and end the client's thread."""
@@ -173,8 +346,10 @@ class Client:
         self.close()
 
     @staticmethod
-    async def _open(address: str, timeout_s: float) -> AsyncClient:
-        return AsyncClient(address, timeout_s=timeout_s)  # within the loop: gRPC binds to the one that runs
+    async def _open(address: str, timeout_s: float, token: str | None, tls: Tls | None) -> AsyncClient:
+        return AsyncClient(
+            address, timeout_s=timeout_s, token=token, tls=tls
+        )  # within the loop: gRPC binds to the one that runs
 
     def _wait(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -188,6 +363,12 @@ class Client:
                     return
         finally:
             self._wait(_close(items))
+
+
+def _sendable(token: str | None) -> str:
+    if token and not (token.isascii() and token.isprintable()):
+        raise errors.Unauthenticated("The token has characters that no token of ours has.", reason="TOKEN_UNREADABLE")
+    return token or ""
 
 
 def _article(article: Article) -> Any:

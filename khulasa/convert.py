@@ -1,13 +1,16 @@
 """Protobuf ⇄ plain data: the only place of the client that knows both."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TypeVar
 
+from google.longrunning import operations_pb2
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from khulasa import types
-from khulasa.v1 import article_pb2, gateway_pb2
+from khulasa import errors, types
+from khulasa.v1 import article_pb2, gateway_pb2, jobs_pb2
 
 Number = TypeVar("Number", bound=IntEnum)
 
@@ -76,6 +79,38 @@ def state_from_proto(response: gateway_pb2.DescribeGatewayResponse) -> types.Gat
         summarizer_ready=response.summarizer_ready,
         max_article_bytes=response.max_article_bytes,
     )
+
+
+def job_from_proto(operation: operations_pb2.Operation) -> types.Job:
+    """Return a job as it stands in an operation."""
+    metadata = jobs_pb2.JobMetadata()
+    operation.metadata.Unpack(metadata)
+    return types.Job(
+        name=operation.name,
+        state=_number(types.JobState, metadata.state),
+        display_name=metadata.display_name,
+        request_id=metadata.request_id,
+        articles=metadata.articles,
+        done=metadata.done_articles,
+        failed=metadata.failed_articles,
+        flagged_sentences=metadata.flagged_sentences,
+        duplicates=metadata.duplicate_articles,
+        created=_time(metadata.create_time),
+        updated=_time(metadata.update_time),
+        ended=_time(metadata.end_time),
+        expires=_time(metadata.expire_time),
+    )
+
+
+def job_result_from_proto(result: jobs_pb2.JobResult) -> types.JobResult:
+    """Return what became of an article of a job."""
+    answer = errors.from_status(result.status) if result.status.code else result_from_proto(result.result)
+    return types.JobResult(result.id, result.index, answer, result.duplicate_of)
+
+
+def _time(time: Timestamp) -> datetime | None:
+    """Return the time, None where it is not set: nothing of ours happened in 1970."""
+    return time.ToDatetime(tzinfo=UTC) if time.ToMilliseconds() else None
 
 
 def _glossary(glossary: Mapping[str, str] | str) -> gateway_pb2.Glossary | None:

@@ -2,9 +2,12 @@
 
     KhulasaError
     ├── BadRequest            the article or an option was refused; sending it again will not help
-    ├── Overloaded            too much at once; try again after `retry_after_s`
+    ├── Unauthenticated       the server asks for a token or a certificate, and was given none that it knows
+    ├── PermissionDenied      the caller is known, and may not do this
+    ├── Overloaded            too much at once, or a limit of the caller's; try again after `retry_after_s`
     ├── Unavailable           a service is away, starting or stopping; try again after `retry_after_s`
     ├── DeadlineExceeded      not done in the time that was given
+    ├── Cancelled             stopped because somebody asked for it
     ├── InternalError         a fault of the server; `metadata["call"]` finds it in its log
     └── UnreadableFile        a file that is no text in any encoding we know
 
@@ -39,8 +42,16 @@ class BadRequest(KhulasaError):
     """The article or an option was refused."""
 
 
+class Unauthenticated(KhulasaError):
+    """The server asks for a token or a certificate, and was given none that it knows."""
+
+
+class PermissionDenied(KhulasaError):
+    """The caller is known, and may not do this."""
+
+
 class Overloaded(KhulasaError):
-    """More was asked at once than can be done in time."""
+    """More was asked at once than can be done in time, or than the caller may ask for."""
 
 
 class Unavailable(KhulasaError):
@@ -49,6 +60,10 @@ class Unavailable(KhulasaError):
 
 class DeadlineExceeded(KhulasaError):
     """Not done in the time that was given."""
+
+
+class Cancelled(KhulasaError):
+    """Stopped because somebody asked for it."""
 
 
 class InternalError(KhulasaError):
@@ -62,6 +77,11 @@ class UnreadableFile(KhulasaError):
 _CLASSES: dict[int, type[KhulasaError]] = {
     grpc.StatusCode.INVALID_ARGUMENT.value[0]: BadRequest,
     grpc.StatusCode.NOT_FOUND.value[0]: BadRequest,
+    grpc.StatusCode.UNAUTHENTICATED.value[0]: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED.value[0]: PermissionDenied,
+    grpc.StatusCode.ALREADY_EXISTS.value[0]: BadRequest,
+    grpc.StatusCode.FAILED_PRECONDITION.value[0]: BadRequest,
+    grpc.StatusCode.CANCELLED.value[0]: Cancelled,
     grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: Overloaded,
     grpc.StatusCode.UNAVAILABLE.value[0]: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: DeadlineExceeded,
@@ -80,6 +100,13 @@ def from_status(status: status_pb2.Status) -> KhulasaError:
     return _CLASSES.get(status.code, InternalError)(
         status.message, reason=info.reason, metadata=info.metadata, retry_after_s=retry_after_s
     )
+
+
+def code_of(error: KhulasaError) -> str:
+    """Return the name of the gRPC code that an error of this class stands for, e.g. "INVALID_ARGUMENT"."""
+    codes = (code for code, kind in _CLASSES.items() if isinstance(error, kind))
+    number = next(codes, grpc.StatusCode.INTERNAL.value[0])
+    return next(code.name for code in grpc.StatusCode if code.value[0] == number)
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> KhulasaError:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from khulasa.types import Flag, FlagReason, ParagraphKind, Result, SummarySentence, Verdict
+from khulasa.words import PASSED_OVER
 
 DOUBT_STYLE = "yellow"
-PASSED_OVER = (FlagReason.NOT_ARABIC, FlagReason.BOILERPLATE_SKIPPED, FlagReason.NOT_TRANSLATED)
 
 
 def show_result(result: Result, console: Console) -> None:

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
+
+from khulasa.errors import KhulasaError
 
 
 class FlagReason(IntEnum):
@@ -262,6 +265,57 @@ class Summary:
 
 Event = ExtractedText | Paragraph | Summary | Provenance
 """What a stream yields; the provenance comes last."""
+
+
+class JobState(IntEnum):
+    """What a job is at."""
+
+    UNKNOWN = 0
+    RUNNING = 1
+    ENDED = 2
+    """Every article has its result, which may be an error."""
+    CANCELLED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Many articles that a gateway works off in the background, as they were when it was asked. Times in UTC."""
+
+    name: str
+    """By which the gateway knows it: "operations/…"."""
+    state: JobState
+    display_name: str
+    request_id: str
+    articles: int
+    done: int
+    """Articles with a translation."""
+    failed: int
+    """Articles with an error."""
+    flagged_sentences: int
+    duplicates: int
+    """Of `done`, those that were near-identical to another of the job and not translated again."""
+    created: datetime | None
+    updated: datetime | None
+    ended: datetime | None
+    expires: datetime | None
+    """When the gateway will remove it with its results."""
+
+    @property
+    def running(self) -> bool:
+        """Whether articles are waiting or in the works."""
+        return self.state == JobState.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What became of an article of a job."""
+
+    id: str
+    index: int
+    """Its place among the articles sent, from 0."""
+    answer: Result | KhulasaError
+    duplicate_of: str
+    """The id of the article whose translation this is; empty for one that was translated itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Works from a checkout or an image, where the services' code is; the installed pa
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ MODULES = {
     "summarizer": "services.summarizer",
     "gateway": "gateway",
 }
+DOOR = ("KHULASA_TLS_CERT", "KHULASA_TLS_KEY", "KHULASA_TLS_CLIENT_CA")
 
 
 class CannotStart(KhulasaError):
@@ -42,15 +44,24 @@ class Services:
 
     addresses: dict[str, str]
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    service_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """What the three know each other by: other users of this machine can reach their ports too."""
+    health_address: str = field(default_factory=lambda: f"127.0.0.1:{_free_port()}")
+    """The gateway's second address, where only health is answered."""
 
     @classmethod
     async def start(
-        cls, *, gateway_address: str | None = None, settings: Mapping[str, str] | None = None, quiet: bool = False
+        cls,
+        *,
+        gateway_address: str | None = None,
+        http_address: str = "",
+        settings: Mapping[str, str] | None = None,
+        quiet: bool = False,
     ) -> Self:
         """Start all three and return when the gateway is ready. Raises CannotStart.
 
-        The translator and the summarizer get free ports. `settings` are `KHULASA_*` variables for all of them; `quiet`
-        drops their logs below WARNING.
+        The translator and the summarizer get free ports; without `http_address` there is no HTTP. `settings` are
+        `KHULASA_*` variables for all of them; `quiet` drops their logs below WARNING.
         """
         if find_spec("services.translator") is None or find_spec("gateway") is None:
             raise CannotStart(
@@ -59,7 +70,8 @@ class Services:
         addresses = {name: f"127.0.0.1:{_free_port()}" for name in MODULES}
         addresses["gateway"] = gateway_address or addresses["gateway"]
         services = cls(addresses)
-        common = os.environ | {"KHULASA_LOG_LEVEL": "WARNING" if quiet else "INFO"} | dict(settings or {})
+        defaults = {"KHULASA_HTTP_ADDRESS": http_address, "KHULASA_LOG_LEVEL": "WARNING" if quiet else "INFO"}
+        common = os.environ | defaults | dict(settings or {})
         try:
             for name in MODULES:
                 await services.start_one(name, common)
@@ -75,12 +87,17 @@ class Services:
             "KHULASA_ADDRESS": self.addresses[name],
             "KHULASA_TRANSLATOR": self.addresses["translator"],
             "KHULASA_SUMMARIZER": self.addresses["summarizer"],
+            "KHULASA_SERVICE_TOKEN": self.service_token,
+            # Readiness is asked for here, whatever the gateway asks of its callers.
+            "KHULASA_HEALTH_ADDRESS": self.health_address if name == "gateway" else "",
         }
+        # What guards the gateway's door; the other two are behind it, on loopback.
+        guards = {"KHULASA_SERVICE_TOKEN_FILE", *([] if name == "gateway" else DOOR)}
         self.processes[name] = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             MODULES[name],
-            env=dict(environment) | own,
+            env={key: value for key, value in environment.items() if key not in guards} | own,
             start_new_session=True,  # a Ctrl-C is ours: the gateway must drain before what it calls is gone
         )
 
@@ -113,7 +130,7 @@ class Services:
         await self.stop()
 
     async def _wait_until_ready(self) -> None:
-        ready = asyncio.create_task(_until_serving(self.addresses["gateway"]))
+        ready = asyncio.create_task(_until_serving(self.health_address))
         ended = asyncio.create_task(self.wait())
         done, pending = await asyncio.wait({ready, ended}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:

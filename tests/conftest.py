@@ -20,14 +20,21 @@ import sentencepiece
 from redis.asyncio import Redis
 
 from gateway.cache import Cache
+from gateway.cache_secrets import CacheSecrets
 from gateway.downstream import Downstream
 from gateway.embedded_redis import EmbeddedRedis
 from gateway.glossaries import Glossaries
 from gateway.html import HtmlExtractor
+from gateway.jobs.parts import JobParts
 from gateway.pipeline import Lifetimes, Pipeline
+from gateway.purge import Purger
+from gateway.quotas import Quotas
 from gateway.service import GatewayService
+from gateway.settings import GatewaySettings
 from khulasa import AsyncClient
 from khulasa.v1 import gateway_pb2_grpc, summarizer_pb2_grpc, translator_pb2_grpc
+from services.harness.clients import Clients, Limits
+from services.harness.credentials import ClientCredentials, Credentials
 from services.harness.server import Server, Service
 from services.harness.settings import ServerSettings
 from services.summarizer.service import SummarizerService
@@ -201,6 +208,8 @@ class Stack:
         self.cache = cache
         self.addresses: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
+        self.pipeline: Pipeline | None = None
+        self.gateway: GatewayService | None = None
 
 
 @pytest.fixture(scope="session")
@@ -233,8 +242,13 @@ async def start_stack(
     *,
     capacity: int = 4096,
     glossaries: Glossaries = MappingProxyType({}),
+    clients: Clients | None = None,
+    defaults: Limits | None = None,
+    cache_secrets: CacheSecrets | None = None,
+    cache_shared: bool = False,
+    job_settings: GatewaySettings | None = None,
 ) -> Stack:
-    """Start the services on free ports; `parts` stops them."""
+    """Start the services on free ports; `parts` stops them. With `job_settings` the gateway takes jobs."""
     model = Model.open(model_folder)
     engine = ScriptedEngine(model)
     parts.callback(engine.released.set)
@@ -242,7 +256,7 @@ async def start_stack(
     parts.push_async_callback(queue.close)
     translator = TranslatorService()
     translator.use(model, ParagraphTranslator(model, queue))
-    cache = Cache(redis_url, timeout_s=0.25)
+    cache = Cache(redis_url, timeout_s=0.25, secrets=cache_secrets)
     parts.push_async_callback(cache.close)
     stack = Stack(engine, queue, translator, cache)
 
@@ -262,6 +276,8 @@ async def start_stack(
     parts.push_async_callback(downstream.close)
     extractor = HtmlExtractor()
     parts.push_async_callback(extractor.close)
+    quotas = Quotas(redis_url, clients=clients, defaults=defaults)
+    parts.push_async_callback(quotas.close)
     pipeline = Pipeline(
         downstream=downstream,
         cache=cache,
@@ -269,18 +285,41 @@ async def start_stack(
         lifetimes=Lifetimes(3600, 60),
         html_timeout_s=10,
         max_article_s=60,
+        quotas=quotas,
+        cache_shared=cache_shared,
     )
     gateway = GatewayService(
-        pipeline, downstream, cache, cache_name="test", max_article_s=60, glossaries=glossaries or {}
+        pipeline,
+        downstream,
+        cache,
+        cache_name="test",
+        max_article_s=60,
+        glossaries=glossaries or {},
+        purger=Purger(pipeline, cache, clients),
     )
-    await start_server(
-        stack, "gateway", lambda server: gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server), parts
-    )
+    stack.pipeline = pipeline
+    stack.gateway = gateway
+
+    def register(server: grpc.aio.Server) -> None:
+        gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server)
+        if jobs:
+            jobs.register(server)
+
+    jobs = None
+    if job_settings is not None:
+        jobs = await JobParts.start(job_settings, pipeline, glossaries or {}, parts)
+    credentials = ClientCredentials(clients) if clients else None
+    await start_server(stack, "gateway", register, parts, credentials=credentials)
     return stack
 
 
 async def start_server(
-    stack: Stack, name: str, register: Callable[[grpc.aio.Server], None], parts: AsyncExitStack
+    stack: Stack,
+    name: str,
+    register: Callable[[grpc.aio.Server], None],
+    parts: AsyncExitStack,
+    *,
+    credentials: Credentials | None = None,
 ) -> None:
     """Start one service of a stack on a free port."""
 
@@ -288,7 +327,7 @@ async def start_server(
         """The service is ready as it is."""
 
     settings = ServerSettings(address="127.0.0.1:0", max_call_s=60, drain_s=0)
-    server = Server(settings, Service(f"khulasa.v1.{name.capitalize()}", register, nothing))
+    server = Server(settings, Service(f"khulasa.v1.{name.capitalize()}", register, nothing, credentials))
     await server.start()
     await server.warm_up()
     parts.push_async_callback(server.drain)

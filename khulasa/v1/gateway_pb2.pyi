@@ -8,8 +8,11 @@ that its message names. A refused field also has `google.rpc.BadRequest`; what m
 Any method may answer:
   INVALID_ARGUMENT    UNREADABLE_REQUEST (bytes that are no such message), UNKNOWN_OPTION (a field or an enum value
                       that this version does not know) and what the fields below name
-  RESOURCE_EXHAUSTED  OVERLOADED: more at once than can be done in time, told before the work; RetryInfo says when to
-                      come back
+  UNAUTHENTICATED     TOKEN_MISSING, TOKEN_UNKNOWN, TOKEN_UNREADABLE: callers are asked who they are. Send the token as
+                      metadata "authorization: Bearer TOKEN"; CERTIFICATE_UNUSABLE: a certificate without a name
+  RESOURCE_EXHAUSTED  OVERLOADED: more at once than can be done in time; RATE_EXCEEDED, TOO_MANY_AT_ONCE, QUOTA_EXCEEDED:
+                      a limit of the caller's own, with google.rpc.QuotaFailure. RetryInfo says when to come back
+  FAILED_PRECONDITION MODEL_UNEXPECTED: the translator has another model than the operator wants
   UNAVAILABLE         TRANSLATOR_UNAVAILABLE, SUMMARIZER_UNAVAILABLE, DRAINING: safe to try again
   DEADLINE_EXCEEDED   DEADLINE_EXCEEDED: the caller's time, or without a deadline the server's own (300 s), was used up
   INTERNAL            INTERNAL: a fault of ours; `metadata.call` finds it in the log
@@ -342,6 +345,94 @@ class ProcessArticlesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProcessArticlesResponse: _TypeAlias = ProcessArticlesResponse  # noqa: Y015
+
+@_typing.final
+class PurgeArticleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARTICLE_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    client: _builtins.str
+    """Optional. Whose; by default the caller's own. Another's, or a cache that all clients share, only for clients with
+    `admin` in the clients file, else PERMISSION_DENIED, reason NOT_ADMIN.
+    """
+    @_builtins.property
+    def article(self) -> _article_pb2.Article:
+        """Required. The text or the page as it was sent; the title, if one was sent."""
+
+    def __init__(
+        self,
+        *,
+        article: _article_pb2.Article | None = ...,
+        client: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["article", b"article"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["article", b"article", "client", b"client"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeArticleRequest: _TypeAlias = PurgeArticleRequest  # noqa: Y015
+
+@_typing.final
+class PurgeArticleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURGED_VALUES_FIELD_NUMBER: _builtins.int
+    purged_values: _builtins.int
+    """How many values were forgotten: answers and paragraphs."""
+    def __init__(
+        self,
+        *,
+        purged_values: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["purged_values", b"purged_values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeArticleResponse: _TypeAlias = PurgeArticleResponse  # noqa: Y015
+
+@_typing.final
+class PurgeClientRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: _builtins.int
+    client: _builtins.str
+    """Optional. As `PurgeArticleRequest.client`."""
+    def __init__(
+        self,
+        *,
+        client: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeClientRequest: _TypeAlias = PurgeClientRequest  # noqa: Y015
+
+@_typing.final
+class PurgeClientResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURGED_VALUES_FIELD_NUMBER: _builtins.int
+    purged_values: _builtins.int
+    """How many values were forgotten."""
+    def __init__(
+        self,
+        *,
+        purged_values: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["purged_values", b"purged_values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeClientResponse: _TypeAlias = PurgeClientResponse  # noqa: Y015
 
 @_typing.final
 class DescribeGatewayRequest(_message.Message):

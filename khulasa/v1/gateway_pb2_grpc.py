@@ -50,6 +50,16 @@ class GatewayStub:
                 request_serializer=khulasa_dot_v1_dot_gateway__pb2.ProcessArticlesRequest.SerializeToString,
                 response_deserializer=khulasa_dot_v1_dot_gateway__pb2.ProcessArticlesResponse.FromString,
                 _registered_method=True)
+        self.PurgeArticle = channel.unary_unary(
+                '/khulasa.v1.Gateway/PurgeArticle',
+                request_serializer=khulasa_dot_v1_dot_gateway__pb2.PurgeArticleRequest.SerializeToString,
+                response_deserializer=khulasa_dot_v1_dot_gateway__pb2.PurgeArticleResponse.FromString,
+                _registered_method=True)
+        self.PurgeClient = channel.unary_unary(
+                '/khulasa.v1.Gateway/PurgeClient',
+                request_serializer=khulasa_dot_v1_dot_gateway__pb2.PurgeClientRequest.SerializeToString,
+                response_deserializer=khulasa_dot_v1_dot_gateway__pb2.PurgeClientResponse.FromString,
+                _registered_method=True)
         self.DescribeGateway = channel.unary_unary(
                 '/khulasa.v1.Gateway/DescribeGateway',
                 request_serializer=khulasa_dot_v1_dot_gateway__pb2.DescribeGatewayRequest.SerializeToString,
@@ -87,6 +97,22 @@ class GatewayServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PurgeArticle(self, request, context):
+        """Forgets what the cache has of one article, whatever options it was sent with. What is under way at the same time may be
+        kept after. Cached sentences of a model or of a splitter before an upgrade may stay until their time is over.
+        UNAVAILABLE, reason CACHE_UNAVAILABLE, if the cache does not answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeClient(self, request, context):
+        """Forgets all that the cache has of one client. UNAVAILABLE, reason CACHE_UNAVAILABLE, if the cache does not answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DescribeGateway(self, request, context):
         """What this gateway runs on and what it accepts. Answers also when the translator is away: then `model` is empty.
         """
@@ -111,6 +137,16 @@ def add_GatewayServicer_to_server(servicer, server):
                     servicer.ProcessArticles,
                     request_deserializer=khulasa_dot_v1_dot_gateway__pb2.ProcessArticlesRequest.FromString,
                     response_serializer=khulasa_dot_v1_dot_gateway__pb2.ProcessArticlesResponse.SerializeToString,
+            ),
+            'PurgeArticle': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeArticle,
+                    request_deserializer=khulasa_dot_v1_dot_gateway__pb2.PurgeArticleRequest.FromString,
+                    response_serializer=khulasa_dot_v1_dot_gateway__pb2.PurgeArticleResponse.SerializeToString,
+            ),
+            'PurgeClient': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeClient,
+                    request_deserializer=khulasa_dot_v1_dot_gateway__pb2.PurgeClientRequest.FromString,
+                    response_serializer=khulasa_dot_v1_dot_gateway__pb2.PurgeClientResponse.SerializeToString,
             ),
             'DescribeGateway': grpc.unary_unary_rpc_method_handler(
                     servicer.DescribeGateway,
@@ -200,6 +236,60 @@ class Gateway:
             '/khulasa.v1.Gateway/ProcessArticles',
             khulasa_dot_v1_dot_gateway__pb2.ProcessArticlesRequest.SerializeToString,
             khulasa_dot_v1_dot_gateway__pb2.ProcessArticlesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeArticle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/khulasa.v1.Gateway/PurgeArticle',
+            khulasa_dot_v1_dot_gateway__pb2.PurgeArticleRequest.SerializeToString,
+            khulasa_dot_v1_dot_gateway__pb2.PurgeArticleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeClient(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/khulasa.v1.Gateway/PurgeClient',
+            khulasa_dot_v1_dot_gateway__pb2.PurgeClientRequest.SerializeToString,
+            khulasa_dot_v1_dot_gateway__pb2.PurgeClientResponse.FromString,
             options,
             channel_credentials,
             insecure,

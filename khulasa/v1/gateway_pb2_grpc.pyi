@@ -8,8 +8,11 @@ that its message names. A refused field also has `google.rpc.BadRequest`; what m
 Any method may answer:
   INVALID_ARGUMENT    UNREADABLE_REQUEST (bytes that are no such message), UNKNOWN_OPTION (a field or an enum value
                       that this version does not know) and what the fields below name
-  RESOURCE_EXHAUSTED  OVERLOADED: more at once than can be done in time, told before the work; RetryInfo says when to
-                      come back
+  UNAUTHENTICATED     TOKEN_MISSING, TOKEN_UNKNOWN, TOKEN_UNREADABLE: callers are asked who they are. Send the token as
+                      metadata "authorization: Bearer TOKEN"; CERTIFICATE_UNUSABLE: a certificate without a name
+  RESOURCE_EXHAUSTED  OVERLOADED: more at once than can be done in time; RATE_EXCEEDED, TOO_MANY_AT_ONCE, QUOTA_EXCEEDED:
+                      a limit of the caller's own, with google.rpc.QuotaFailure. RetryInfo says when to come back
+  FAILED_PRECONDITION MODEL_UNEXPECTED: the translator has another model than the operator wants
   UNAVAILABLE         TRANSLATOR_UNAVAILABLE, SUMMARIZER_UNAVAILABLE, DRAINING: safe to try again
   DEADLINE_EXCEEDED   DEADLINE_EXCEEDED: the caller's time, or without a deadline the server's own (300 s), was used up
   INTERNAL            INTERNAL: a fault of ours; `metadata.call` finds it in the log
@@ -58,6 +61,13 @@ class GatewayStub:
     at most 300 s each; the call's own deadline bounds them all. At most 100,000 articles in one call; the rest are
     answered INVALID_ARGUMENT, reason TOO_MANY_ARTICLES.
     """
+    PurgeArticle: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.PurgeArticleRequest, _gateway_pb2.PurgeArticleResponse]
+    """Forgets what the cache has of one article, whatever options it was sent with. What is under way at the same time may be
+    kept after. Cached sentences of a model or of a splitter before an upgrade may stay until their time is over.
+    UNAVAILABLE, reason CACHE_UNAVAILABLE, if the cache does not answer.
+    """
+    PurgeClient: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.PurgeClientRequest, _gateway_pb2.PurgeClientResponse]
+    """Forgets all that the cache has of one client. UNAVAILABLE, reason CACHE_UNAVAILABLE, if the cache does not answer."""
     DescribeGateway: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.DescribeGatewayRequest, _gateway_pb2.DescribeGatewayResponse]
     """What this gateway runs on and what it accepts. Answers also when the translator is away: then `model` is empty."""
 
@@ -79,6 +89,13 @@ class GatewayAsyncStub(GatewayStub):
     at most 300 s each; the call's own deadline bounds them all. At most 100,000 articles in one call; the rest are
     answered INVALID_ARGUMENT, reason TOO_MANY_ARTICLES.
     """
+    PurgeArticle: _aio.UnaryUnaryMultiCallable[_gateway_pb2.PurgeArticleRequest, _gateway_pb2.PurgeArticleResponse]  # type: ignore[assignment]
+    """Forgets what the cache has of one article, whatever options it was sent with. What is under way at the same time may be
+    kept after. Cached sentences of a model or of a splitter before an upgrade may stay until their time is over.
+    UNAVAILABLE, reason CACHE_UNAVAILABLE, if the cache does not answer.
+    """
+    PurgeClient: _aio.UnaryUnaryMultiCallable[_gateway_pb2.PurgeClientRequest, _gateway_pb2.PurgeClientResponse]  # type: ignore[assignment]
+    """Forgets all that the cache has of one client. UNAVAILABLE, reason CACHE_UNAVAILABLE, if the cache does not answer."""
     DescribeGateway: _aio.UnaryUnaryMultiCallable[_gateway_pb2.DescribeGatewayRequest, _gateway_pb2.DescribeGatewayResponse]  # type: ignore[assignment]
     """What this gateway runs on and what it accepts. Answers also when the translator is away: then `model` is empty."""
 
@@ -115,6 +132,25 @@ class GatewayServicer(metaclass=_abc_1.ABCMeta):
         at most 300 s each; the call's own deadline bounds them all. At most 100,000 articles in one call; the rest are
         answered INVALID_ARGUMENT, reason TOO_MANY_ARTICLES.
         """
+
+    @_abc_1.abstractmethod
+    def PurgeArticle(
+        self,
+        request: _gateway_pb2.PurgeArticleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.PurgeArticleResponse, _abc.Awaitable[_gateway_pb2.PurgeArticleResponse]]:
+        """Forgets what the cache has of one article, whatever options it was sent with. What is under way at the same time may be
+        kept after. Cached sentences of a model or of a splitter before an upgrade may stay until their time is over.
+        UNAVAILABLE, reason CACHE_UNAVAILABLE, if the cache does not answer.
+        """
+
+    @_abc_1.abstractmethod
+    def PurgeClient(
+        self,
+        request: _gateway_pb2.PurgeClientRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.PurgeClientResponse, _abc.Awaitable[_gateway_pb2.PurgeClientResponse]]:
+        """Forgets all that the cache has of one client. UNAVAILABLE, reason CACHE_UNAVAILABLE, if the cache does not answer."""
 
     @_abc_1.abstractmethod
     def DescribeGateway(

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "khulasa"
@@ -42,6 +43,29 @@ class Reason(StrEnum):
     TOO_MANY_SENTENCES = "TOO_MANY_SENTENCES"
     SENTENCES_TOO_LONG = "SENTENCES_TOO_LONG"
     MODEL_CHANGED = "MODEL_CHANGED"
+    MODEL_UNEXPECTED = "MODEL_UNEXPECTED"
+    TOKEN_MISSING = "TOKEN_MISSING"
+    TOKEN_UNREADABLE = "TOKEN_UNREADABLE"
+    TOKEN_UNKNOWN = "TOKEN_UNKNOWN"
+    CERTIFICATE_UNUSABLE = "CERTIFICATE_UNUSABLE"
+    NOT_ADMIN = "NOT_ADMIN"
+    CACHE_UNAVAILABLE = "CACHE_UNAVAILABLE"
+    RATE_EXCEEDED = "RATE_EXCEEDED"
+    TOO_MANY_AT_ONCE = "TOO_MANY_AT_ONCE"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    NAME_TOO_LONG = "NAME_TOO_LONG"
+    JOB_HEADER_MISSING = "JOB_HEADER_MISSING"
+    JOB_HEADER_REPEATED = "JOB_HEADER_REPEATED"
+    JOB_EMPTY = "JOB_EMPTY"
+    PAGE_SIZE_OUT_OF_RANGE = "PAGE_SIZE_OUT_OF_RANGE"
+    BAD_PAGE_TOKEN = "BAD_PAGE_TOKEN"
+    REQUEST_ID_TAKEN = "REQUEST_ID_TAKEN"
+    JOB_NOT_FOUND = "JOB_NOT_FOUND"
+    JOB_RUNNING = "JOB_RUNNING"
+    JOB_CANCELLED = "JOB_CANCELLED"
+    JOBS_FULL = "JOBS_FULL"
+    JOBS_UNAVAILABLE = "JOBS_UNAVAILABLE"
+    ARTICLE_GIVEN_UP = "ARTICLE_GIVEN_UP"
     OVERLOADED = "OVERLOADED"
     TRANSLATOR_UNAVAILABLE = "TRANSLATOR_UNAVAILABLE"
     SUMMARIZER_UNAVAILABLE = "SUMMARIZER_UNAVAILABLE"
@@ -49,11 +73,36 @@ class Reason(StrEnum):
     NOT_READY = "NOT_READY"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     INTERNAL = "INTERNAL"
+    # Only over HTTP.
+    BODY_TOO_LONG = "BODY_TOO_LONG"
+    CONTENT_TYPE_UNSUPPORTED = "CONTENT_TYPE_UNSUPPORTED"
+    UNKNOWN_HOST = "UNKNOWN_HOST"
+    FOREIGN_ORIGIN = "FOREIGN_ORIGIN"
+    UNKNOWN_PATH = "UNKNOWN_PATH"
+    UNKNOWN_METHOD = "UNKNOWN_METHOD"
+    LANGUAGE_NOT_OFFERED = "LANGUAGE_NOT_OFFERED"
 
 
 STATUS = dict.fromkeys(Reason, grpc.StatusCode.INVALID_ARGUMENT) | {
     Reason.UNKNOWN_GLOSSARY: grpc.StatusCode.NOT_FOUND,
     Reason.MODEL_CHANGED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.MODEL_UNEXPECTED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.TOKEN_MISSING: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.TOKEN_UNREADABLE: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.TOKEN_UNKNOWN: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.CERTIFICATE_UNUSABLE: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.NOT_ADMIN: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.CACHE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Reason.RATE_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.TOO_MANY_AT_ONCE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.QUOTA_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.REQUEST_ID_TAKEN: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.JOB_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.JOB_RUNNING: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.JOB_CANCELLED: grpc.StatusCode.CANCELLED,
+    Reason.JOBS_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.JOBS_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Reason.ARTICLE_GIVEN_UP: grpc.StatusCode.INTERNAL,
     Reason.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.TRANSLATOR_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Reason.SUMMARIZER_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
@@ -61,6 +110,10 @@ STATUS = dict.fromkeys(Reason, grpc.StatusCode.INVALID_ARGUMENT) | {
     Reason.NOT_READY: grpc.StatusCode.UNAVAILABLE,
     Reason.DEADLINE_EXCEEDED: grpc.StatusCode.DEADLINE_EXCEEDED,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+    Reason.UNKNOWN_HOST: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.FOREIGN_ORIGIN: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.UNKNOWN_PATH: grpc.StatusCode.NOT_FOUND,
+    Reason.UNKNOWN_METHOD: grpc.StatusCode.UNIMPLEMENTED,
 }
 """The one table of reason and status; what is not named otherwise is the caller's mistake."""
 
@@ -69,7 +122,8 @@ class Refusal(Exception):
     """A call that is not done: why, in words and for programs.
 
     `field` names the request's field at fault. `retry_after_s` says that and when trying again makes sense. Every value
-    that the message names stands in `metadata` too, so that nobody parses English.
+    that the message names stands in `metadata` too, so that nobody parses English. `quota_of` names the client
+    whose limit was reached.
     """
 
     def __init__(
@@ -79,12 +133,14 @@ class Refusal(Exception):
         *,
         field: str = "",
         retry_after_s: float | None = None,
+        quota_of: str | None = None,
         **metadata: object,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.field = field
+        self.quota_of = quota_of
         self.retry_after_s = retry_after_s
         self.metadata = {key: str(value) for key, value in metadata.items()}
 
@@ -105,6 +161,9 @@ class Refusal(Exception):
                 field=self.field, description=self.message, reason=self.reason
             )
             status.details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
+        if self.quota_of is not None:
+            over = error_details_pb2.QuotaFailure.Violation(subject=f"client:{self.quota_of}", description=self.message)
+            status.details.append(_packed(error_details_pb2.QuotaFailure(violations=[over])))
         if self.retry_after_s is not None:
             delay = duration_pb2.Duration()
             delay.FromMilliseconds(round(self.retry_after_s * 1000))
@@ -129,9 +188,7 @@ class Refusal(Exception):
         return cls(Reason(info.reason), status.message, field=field, retry_after_s=retry_after_s, **metadata)
 
 
-def _packed(
-    detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
-) -> any_pb2.Any:
+def _packed(detail: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(detail)
     return packed

@@ -1,17 +1,19 @@
 """What happens around every call. In this order, outermost first:
 
-    measured  counts the call and writes its log line
-    answered  turns exceptions into statuses
-    limited   gives the call its time
+    served      shows the call in its trace, if traces are made
+    measured    counts the call and writes its log line
+    answered    turns exceptions into statuses
+    identified  tells who calls
+    limited     gives the call its time
 
-Health and reflection are left alone: probes would drown the log.
+Health and reflection are left alone: probes would drown the log. Only health is answered to whom has no credentials.
 """
 
 import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
@@ -19,11 +21,13 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
-from services.harness import deadline, logs, metrics
+from services.harness import caller, deadline, logs, metrics, tracing
+from services.harness.credentials import Credentials
 from services.harness.errors import Reason, Refusal
 from services.harness.requests import Unreadable, strict
 
-OUR_METHODS = "/khulasa."
+OUR_METHODS = ("/khulasa.", "/google.longrunning.")
+OPEN_METHODS = "/grpc.health."
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -31,10 +35,12 @@ log = structlog.get_logger()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every handler of our own services."""
+    """Wraps every handler of our own services. `certificates`: every caller has shown one."""
 
-    def __init__(self, *, max_time_s: float) -> None:
+    def __init__(self, *, max_time_s: float, credentials: Credentials, certificates: bool = False) -> None:
         self._max_time_s = max_time_s
+        self._credentials = credentials
+        self._certificates = certificates
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -44,7 +50,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> "Handler | None":
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or handler.request_deserializer is None or not method.startswith(OUR_METHODS):
+        if handler is None or method.startswith(OPEN_METHODS):
+            return handler
+        if not self._certificates:  # they are known only with the call itself; a token already here
+            try:
+                self._credentials.caller_of(_authorization(handler_call_details.invocation_metadata))
+            except Refusal as refusal:
+                return _refused(method, refusal)
+        if handler.request_deserializer is None or not method.startswith(OUR_METHODS):
             return handler
         if method in self._wrapped:
             return self._wrapped[method]
@@ -52,16 +65,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         wrapped = self._wrapped[method] = make(
             self._streaming(method, behaviour, endless=handler.request_streaming)
             if handler.response_streaming
-            else self._unary(method, behaviour),
+            else self._unary(method, behaviour, endless=handler.request_streaming),
             request_deserializer=strict(handler.request_deserializer),
             response_serializer=_serialized,
         )
         return wrapped
 
-    def _unary(self, method: str, behaviour: Callable[..., Awaitable[Message]]) -> Callable[..., Awaitable[Message]]:
+    def _unary(
+        self, method: str, behaviour: Callable[..., Awaitable[Message]], *, endless: bool
+    ) -> Callable[..., Awaitable[Message]]:
         async def call(request: Any, context: Context) -> Message:
-            with _measured(method):
-                async with _answered(context), self._limited(context):
+            with tracing.served(method, context.invocation_metadata()), _measured(method):
+                async with _answered(context), self._identified(context), self._limited(context, endless=endless):
                     return await behaviour(_readable(request), context)
             raise AssertionError("a call that is refused is aborted")
 
@@ -71,12 +86,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, method: str, behaviour: Callable[..., AsyncIterator[Message]], *, endless: bool
     ) -> Callable[..., AsyncIterator[Message]]:
         async def call(request: Any, context: Context) -> AsyncIterator[Message]:
-            with _measured(method):
-                async with _answered(context), self._limited(context, endless=endless):
+            with tracing.served(method, context.invocation_metadata()), _measured(method):
+                async with _answered(context), self._identified(context), self._limited(context, endless=endless):
                     async for response in behaviour(_readable(request), context):
                         yield response
 
         return call
+
+    @asynccontextmanager
+    async def _identified(self, context: Context) -> AsyncIterator[None]:
+        name = self._credentials.caller_of(_authorization(context.invocation_metadata()), _certificate(context))
+        caller.start(name)
+        if name:
+            logs.call_fields(caller=name)
+        yield
 
     @asynccontextmanager
     async def _limited(self, context: Context, *, endless: bool = False) -> AsyncIterator[None]:
@@ -113,6 +136,7 @@ def _measured(method: str) -> Iterator[None]:
         raise aborted.cause from None
     finally:
         spent_s = time.perf_counter() - started
+        tracing.ended(code.name)
         metrics.CALLS_IN_PROGRESS.labels(short).dec()
         metrics.CALLS.labels(short, code.name).inc()
         metrics.CALL_SECONDS.labels(short).observe(spent_s)
@@ -133,6 +157,7 @@ async def _answered(context: Context) -> AsyncIterator[None]:
 
 async def _abort(context: Context, refusal: Refusal) -> None:
     logs.call_fields(reason=refusal.reason.value)
+    metrics.REFUSALS.labels(refusal.reason.value).inc()
     try:
         await context.abort(
             refusal.code,
@@ -156,6 +181,31 @@ def _serialized(response: Any) -> bytes:
     """Serialize a message, or what a handler returns in its place because it has the message's bytes already."""
     serialized: bytes = response.SerializeToString()
     return serialized
+
+
+def _refused(method: str, refusal: Refusal) -> Handler:
+    """Return a handler that refuses: a stream in its shape, so that no byte of the request is read for a stranger."""
+
+    async def call(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        with _measured(method):
+            async with _answered(context):
+                raise refusal
+        yield b""
+
+    return grpc.stream_stream_rpc_method_handler(call)
+
+
+def _authorization(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+    """Return the header, None without one; of two, which is meant is not for us to guess."""
+    values = [str(value) for key, value in metadata or () if key == "authorization"]
+    return ", ".join(values) if values else None
+
+
+def _certificate(context: Context) -> str:
+    """Return the name in the caller's certificate, empty where none was asked for."""
+    shown = context.auth_context()
+    names = [*shown.get("x509_common_name", ()), *shown.get("x509_subject_alternative_name", ())]
+    return next((name.decode("utf-8", "replace") for name in names if name), "")
 
 
 def _readable(request: Any) -> Any:

@@ -1,6 +1,11 @@
 """The metrics that every process has. What only one process counts stands beside what it counts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from services.harness import tracing
 
 CALLS = Counter("khulasa_calls_total", "Calls answered, by method and status.", ["method", "code"])
 CALL_SECONDS = Histogram(
@@ -10,3 +15,20 @@ CALL_SECONDS = Histogram(
     buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
 )
 CALLS_IN_PROGRESS = Gauge("khulasa_calls_in_progress", "Calls being worked on, by method.", ["method"])
+REFUSALS = Counter(
+    "khulasa_refusals_total", "Calls, and articles of a stream, that were refused, by reason.", ["reason"]
+)
+STAGE_SECONDS = Histogram(
+    "khulasa_stage_seconds",
+    "Time of one step on an article's way, by step; several groups of one article are in a step at once.",
+    ["stage"],
+    buckets=(0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+)
+READY = Gauge("khulasa_ready", "1 while the process can do its work, 0 before that and while it drains.")
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Measure one step on an article's way, and show it in the call's trace."""
+    with tracing.span(name), STAGE_SECONDS.labels(name).time():
+        yield

@@ -32,5 +32,5 @@ async def main(settings: SummarizerSettings) -> None:
 
 if __name__ == "__main__":
     settings = load(SummarizerSettings)
-    logs.configure(settings.log_level, process="summarizer")
+    logs.configure(settings.log_level, process="summarizer", traces_endpoint=settings.traces_endpoint)
     asyncio.run(main(settings))

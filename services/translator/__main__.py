@@ -63,5 +63,5 @@ async def main(settings: TranslatorSettings) -> None:
 
 if __name__ == "__main__":
     settings = load(TranslatorSettings)
-    logs.configure(settings.log_level, process="translator")
+    logs.configure(settings.log_level, process="translator", traces_endpoint=settings.traces_endpoint)
     asyncio.run(main(settings))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import grpc
+from prometheus_client import Counter, Info
 
 from khulasa.v1 import article_pb2, translator_pb2, translator_pb2_grpc
 from services.harness import relay
@@ -14,6 +15,10 @@ from services.harness.terms import Term
 from services.translator import engine
 from services.translator.model import Model
 from services.translator.translation import ParagraphTranslator, TermMatch, TranslatedSentence
+
+SENTENCES = Counter("khulasa_sentences_total", "Sentences answered; flagged ones have at least one doubt.", ["outcome"])
+FLAGS = Counter("khulasa_flags_total", "Flags put on sentences, by reason; a sentence may have several.", ["reason"])
+MODEL = Info("khulasa_model", "What translates: 1 for the model that is loaded.")
 
 MAX_PARAGRAPHS = 20_000
 MAX_BYTES = 1_000_000
@@ -41,6 +46,8 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
             target_language=manifest.target_language,
             licence=manifest.licence,
         )
+        versions = {"engine": engine.VERSION, "pipeline": translator.version}
+        MODEL.info({"name": manifest.name, "digest": model.digest, **versions})
 
     async def TranslateParagraphs(
         self, request: translator_pb2.TranslateParagraphsRequest, context: Context
@@ -58,11 +65,13 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
         terms = [Term(term.source, term.target) for term in request.glossary_terms]
         paragraphs = await translator.translate(request.paragraphs, terms)
         sentences = [sentence for paragraph in paragraphs for sentence in paragraph]
-        call_fields(
-            paragraphs=len(paragraphs),
-            sentences=len(sentences),
-            flagged=sum(bool(sentence.doubts) for sentence in sentences),
-        )
+        flagged = sum(bool(sentence.doubts) for sentence in sentences)
+        call_fields(paragraphs=len(paragraphs), sentences=len(sentences), flagged=flagged)
+        SENTENCES.labels("flagged").inc(flagged)
+        SENTENCES.labels("clean").inc(len(sentences) - flagged)
+        for sentence in sentences:
+            for doubt in sentence.doubts:
+                FLAGS.labels(doubt.reason.name).inc()
         if terms:
             applied = [match.applied for sentence in sentences for match in sentence.term_matches]
             call_fields(terms_applied=sum(applied), terms_missed=len(applied) - sum(applied))

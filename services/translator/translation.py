@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from services.harness.errors import Reason as RefusalReason
 from services.harness.errors import Refusal
+from services.harness.metrics import stage
 from services.harness.terms import Term
 from services.translator import glossary
 from services.translator.check import Doubt, Reason
@@ -30,6 +31,9 @@ from services.translator.queue import Place, TranslationQueue
 from services.translator.span import Span
 from services.translator.split import split
 
+TOKENS = Counter(
+    "khulasa_tokens_total", "Tokens that the model read (source) and wrote (target) in first tries.", ["side"]
+)
 SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
 VERSION = "4"
 """Raised with every change that can change an answer: it is part of the cache keys."""
@@ -112,14 +116,23 @@ class ParagraphTranslator:
         """
         with self._queue.place(sum(map(len, paragraphs))) as place:  # before any work: a refusal has to be cheap
             wanted = await asyncio.to_thread(glossary_of, tuple(terms), self._scheme) if terms else None
-            prepared = await asyncio.to_thread(self._prepare_all, paragraphs, wanted)
+            with stage("prepare"):
+                prepared = await asyncio.to_thread(self._prepare_all, paragraphs, wanted)
             decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
-            answers = await place.decode([sentence.tokens for sentence in decodable])
-            judgements = await asyncio.to_thread(self._judge_all, decodable, answers)
+            with stage("decode"):
+                answers = await place.decode([sentence.tokens for sentence in decodable])
+            TOKENS.labels("source").inc(sum(len(sentence.tokens) for sentence in decodable))
+            TOKENS.labels("target").inc(sum(len(answer.tokens) for answer in answers))
+            with stage("judge"):
+                judgements = await asyncio.to_thread(self._judge_all, decodable, answers)
             if self._second_tries:
-                await self._try_again(place, decodable, judgements)
+                with stage("second_try"):
+                    await self._try_again(place, decodable, judgements)
             finished = _finish(prepared, iter(judgements), self._is_decodable)
-            return await self._bring_in_terms(place, prepared, finished) if wanted else finished
+            if not wanted:
+                return finished
+            with stage("glossary"):
+                return await self._bring_in_terms(place, prepared, finished)
 
     def split(self, paragraphs: Sequence[str]) -> list[list[UntranslatedSentence]]:
         """Return where the sentences of each paragraph stand, without translating."""

@@ -1,20 +1,25 @@
 """The cache: what is kept comes back, and trouble with Redis is never more than a miss."""
 
 import asyncio
+import base64
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from gateway.answer import Answer
 from gateway.cache import Cache, _pack
-from gateway.cache_key import ModelIdentity, article_key, paragraph_key
+from gateway.cache_key import CacheKey, ModelIdentity, article_key, paragraph_key
+from gateway.cache_secrets import no_secrets, watched_secrets
 from khulasa.v1 import article_pb2, gateway_pb2
 
 MODEL = ModelIdentity("tiny", "0" * 64, "ctranslate2 4.8.5", "1")
 VALUE = article_pb2.Article(text="نص " * 1000)
+A, B = (CacheKey(name.encode() * 32, name.encode() * 32) for name in "ab")
+[NO_SECRET] = no_secrets()()
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -43,8 +48,8 @@ async def talk_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 async def test_a_value_comes_back(redis_url: str) -> None:
     """What was put is got; another key is a miss."""
     cache = Cache(redis_url, timeout_s=1)
-    await cache.put_many({b"a": (VALUE, 60)})
-    assert await cache.get_many([b"a", b"b"], article_pb2.Article) == [VALUE, None]
+    await cache.put_many({A: (VALUE, 60)})
+    assert await cache.get_many([A, B], article_pb2.Article) == [VALUE, None]
     await cache.close()
 
 
@@ -52,9 +57,9 @@ async def test_a_value_comes_back(redis_url: str) -> None:
 async def test_a_bad_value_is_a_miss(redis_url: str, bad: bytes) -> None:
     """Whatever lies under the key, also a bomb that claims to unpack to gigabytes, is only a miss."""
     async with Redis.from_url(redis_url) as redis:
-        await redis.set(b"a", bad)
+        await redis.set(NO_SECRET.redis_key("", A), bad)
     cache = Cache(redis_url, timeout_s=1)
-    assert await cache.get_many([b"a"], article_pb2.Article) == [None]
+    assert await cache.get_many([A], article_pb2.Article) == [None]
     await cache.close()
 
 
@@ -106,9 +111,9 @@ async def test_a_reply_that_comes_too_late_is_not_taken_for_the_next_one() -> No
 async def test_a_key_of_another_type_is_a_miss(redis_url: str) -> None:
     """A list under our key is no value."""
     async with Redis.from_url(redis_url) as redis:
-        await redis.lpush("a", "x")  # type: ignore[misc]
+        await redis.lpush(NO_SECRET.redis_key("", A), "x")  # type: ignore[misc]
     cache = Cache(redis_url, timeout_s=1)
-    assert await cache.get_many([b"a"], article_pb2.Article) == [None]
+    assert await cache.get_many([A], article_pb2.Article) == [None]
     await cache.close()
 
 
@@ -118,9 +123,9 @@ async def test_a_bad_server_is_left_alone_after_three_failures(handle: Handler) 
     async with impostor(handle) as url:
         cache = Cache(url, timeout_s=0.1)
         for _ in range(3):
-            assert await cache.get_many([b"a"], article_pb2.Article) == [None]
+            assert await cache.get_many([A], article_pb2.Article) == [None]
         assert not cache._usable()
-        assert await cache.get_many([b"a"], article_pb2.Article) == [None]
+        assert await cache.get_many([A], article_pb2.Article) == [None]
         assert not await cache.answers()
         await cache.close()
 
@@ -131,8 +136,8 @@ async def test_an_absent_server_is_a_miss() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     cache = Cache(f"redis://127.0.0.1:{port}", timeout_s=0.5)
-    assert await cache.get_many([b"a"], article_pb2.Article) == [None]
-    await cache.put_many({b"a": (VALUE, 60)})
+    assert await cache.get_many([A], article_pb2.Article) == [None]
+    await cache.put_many({A: (VALUE, 60)})
     await cache.close()
 
 
@@ -158,3 +163,75 @@ def test_everything_that_changes_an_answer_changes_its_key() -> None:
         paragraph_key("نص", MODEL),
     }
     assert len(keys) == 13
+
+
+def write_secrets(path: Path, *secrets: bytes) -> Path:
+    """Write a secrets file."""
+    path.write_text("\n".join(base64.b64encode(secret * 32).decode() for secret in secrets))
+    return path
+
+
+async def test_clients_have_keys_of_their_own(redis_url: str) -> None:
+    """What was kept for one client is a miss for another, and for a caller without a name."""
+    cache = Cache(redis_url, timeout_s=1)
+    await cache.put_many({A: (VALUE, 60)}, client="newsroom")
+    assert await cache.get_many([A], article_pb2.Article, client="newsroom") == [VALUE]
+    for other in ("archive", ""):
+        assert await cache.get_many([A], article_pb2.Article, client=other) == [None]
+    await cache.close()
+
+
+async def test_with_a_secret_redis_holds_nothing_that_can_be_read(redis_url: str, tmp_path: Path) -> None:
+    """Neither the value nor its digest, nor the same under two keys, can be told from what lies in Redis."""
+    cache = Cache(redis_url, timeout_s=1, secrets=watched_secrets(write_secrets(tmp_path / "secrets", b"1")))
+    await cache.put_many({A: (VALUE, 60), B: (VALUE, 60)})
+    async with Redis.from_url(redis_url) as redis:
+        stored = {key: await redis.get(key) for key in await redis.keys()}
+    assert len(set(stored.values())) == 2
+    for data in (*stored, *stored.values()):
+        assert "نص".encode() not in data
+        assert A.digest not in data
+        assert not data.startswith(b"\x28\xb5\x2f\xfd")  # no zstandard frame
+    assert not set(stored) & {NO_SECRET.redis_key("", key) for key in (A, B)}
+    await cache.close()
+
+
+async def test_who_can_write_to_redis_cannot_forge(redis_url: str, tmp_path: Path) -> None:
+    """A value moved to another key, changed by a bit, cut, or written without the secret is a miss."""
+    secrets = watched_secrets(write_secrets(tmp_path / "secrets", b"1"))
+    cache, plain = Cache(redis_url, timeout_s=1, secrets=secrets), Cache(redis_url, timeout_s=1)
+    await cache.put_many({A: (VALUE, 60), B: (article_pb2.Article(text="آخر"), 60)})
+    a, b = (secrets()[0].redis_key("", key) for key in (A, B))
+    await plain.put_many({A: (VALUE, 60)})
+    async with Redis.from_url(redis_url) as redis:
+        genuine, other = await redis.get(a), await redis.get(b)
+        changed = genuine[:-1] + bytes([genuine[-1] ^ 1])
+        for forged in (other, changed, genuine[:-1], genuine[:5], b"", await redis.get(NO_SECRET.redis_key("", A))):
+            await redis.set(a, forged)
+            assert await cache.get_many([A], article_pb2.Article) == [None]
+        await redis.set(a, genuine)
+    assert await cache.get_many([A], article_pb2.Article) == [VALUE]
+    await cache.close()
+    await plain.close()
+
+
+async def test_secrets_are_rotated_without_losing_what_is_kept(redis_url: str, tmp_path: Path) -> None:
+    """With a new secret before the old one what was kept is still found; without the old one it is a miss."""
+    path = write_secrets(tmp_path / "secrets", b"1")
+    cache = Cache(redis_url, timeout_s=1, secrets=watched_secrets(path))
+    await cache.put_many({A: (VALUE, 60)})
+    write_secrets(path, b"2", b"1")
+    await cache.put_many({B: (VALUE, 60)})
+    assert await cache.get_many([A, B], article_pb2.Article) == [VALUE, VALUE]
+    write_secrets(path, b"2")
+    assert await cache.get_many([A, B], article_pb2.Article) == [None, VALUE]
+    await cache.close()
+
+
+@pytest.mark.parametrize("text", ["", "geheim", base64.b64encode(b"x" * 31).decode()])
+def test_a_bad_secret_is_refused_without_being_told(tmp_path: Path, text: str) -> None:
+    """What is no secret of 32 bytes is named by its line alone."""
+    (tmp_path / "secrets").write_text(text)
+    with pytest.raises(ValueError, match=r"line 1 is not 32 bytes|has no secret") as raised:
+        watched_secrets(tmp_path / "secrets")
+    assert not text or text not in str(raised.value)

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gateway.cache_key import ModelIdentity, article_key, paragraph_key
+from gateway.cache_key import CacheKey, ModelIdentity, article_key, paragraph_key
 from gateway.glossaries import BadGlossary, read_glossaries
 from khulasa import Article, AsyncClient, BadRequest, CacheUse, Options
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
@@ -120,7 +120,7 @@ def test_a_glossary_makes_other_keys() -> None:
     """What the terms say is in both keys, their order is not, and no terms are as no glossary."""
     article = article_pb2.Article(text="نص")
 
-    def keys(*terms: tuple[str, str]) -> tuple[bytes, bytes]:
+    def keys(*terms: tuple[str, str]) -> tuple[CacheKey, CacheKey]:
         sent = [article_pb2.GlossaryTerm(source=source, target=target) for source, target in terms]
         options = gateway_pb2.ArticleOptions(glossary=gateway_pb2.Glossary(terms=sent))
         return article_key(article, options, MODEL, "1"), paragraph_key("نص", MODEL, sent)

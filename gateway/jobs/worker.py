@@ -1,0 +1,348 @@
+"""Works the jobs off, beside the gateway's own calls: articles go through the pipeline, results are kept.
+
+Every gateway that shares the Redis of the jobs has one. An article is held by one worker at a time, which says every
+few moments that it still has it; the articles of a worker that fell silent are claimed by the others.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import math
+import random
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import prometheus_client
+import structlog
+from redis.exceptions import RedisError
+
+from gateway.jobs import duplicates
+from gateway.jobs.store import Gone, JobStore, Settled, State, Taken
+from gateway.pipeline import Pipeline, add
+from khulasa.v1 import gateway_pb2, jobs_pb2
+from services.harness import caller, deadline, priority
+from services.harness.errors import Reason, Refusal
+from services.harness.logs import log_internal_error
+
+ARTICLES = prometheus_client.Counter(
+    "khulasa_job_articles_total", "Articles of jobs that this gateway has settled, by outcome.", ["outcome"]
+)
+
+MAX_TIMES = 5
+"""An article at which gateways end again and again may be what ends them."""
+PASSING = {
+    Reason.OVERLOADED,
+    Reason.RATE_EXCEEDED,
+    Reason.TOO_MANY_AT_ONCE,
+    Reason.QUOTA_EXCEEDED,
+    Reason.TRANSLATOR_UNAVAILABLE,
+    Reason.SUMMARIZER_UNAVAILABLE,
+    Reason.DRAINING,
+    Reason.NOT_READY,
+}
+"""What passes by itself: waited for, however long."""
+FAILING = {Reason.INTERNAL, Reason.DEADLINE_EXCEEDED}
+"""What may have been bad luck: tried again, a few times."""
+LONGEST_WAIT_S = 30.0
+LOOK_S = 0.5
+SWEEP_S = 60.0
+FOLLOWERS_AT_ONCE = 50
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How much a worker does at once, and how long it may be silent."""
+
+    articles_at_once: int
+    idle_s: float
+    """A worker that is silent for so long is taken for dead."""
+
+
+class Worker:
+    """Works until it is stopped: `run` is its one task."""
+
+    def __init__(self, store: JobStore, pipeline: Pipeline, pace: Pace) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._pace = pace
+        self._name = uuid.uuid4().hex
+        self._active: dict[str, str] = {}
+        self._options: dict[str, gateway_pb2.ArticleOptions] = {}
+        self._empty: set[str] = set()
+        self._works: dict[tuple[str, str], _Work] = {}
+        self._allowed = float(pace.articles_at_once)
+        self._slowed_at = 0.0
+        self._turns = itertools.count(1)
+        self._turn_of: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._looked_at = -math.inf
+        self._away = False
+
+    async def run(self) -> None:
+        """Work until cancelled; then articles in the works are given back."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for each in (self._taking(), self._claiming(), self._renewing(), self._sweeping()):
+                    tasks.create_task(each)
+        finally:
+            await self._give_back()
+
+    def wake(self) -> None:
+        """Look for articles at once: a job has come."""
+        self._looked_at = -math.inf
+        self._wake.set()
+
+    def drop(self, job: str) -> None:
+        """Stop work on a job that was cancelled, without waiting to hear of it."""
+        for work in [work for work in self._works.values() if work.taken.job == job]:
+            work.task.cancel()
+
+    async def _taking(self) -> None:
+        while True:
+            async with self._patient():
+                await self._look()
+                while self._places() and await self._take_one():
+                    pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def _look(self) -> None:
+        """See which jobs run; not at every article's end, since there may be many jobs with nothing left to take."""
+        now = asyncio.get_running_loop().time()
+        if now < self._looked_at + LOOK_S:
+            return
+        self._active = await self._store.active()
+        self._looked_at = now
+        self._empty.clear()
+        for job in self._options.keys() - self._active.keys():
+            del self._options[job]
+        live = self._active.keys() | {f"of {owner}" for owner in self._active.values()}
+        self._turn_of = {name: turn for name, turn in self._turn_of.items() if name in live}
+
+    async def _take_one(self) -> bool:
+        """Take an article of the job whose turn it is; False if no job has any."""
+        for job in self._by_turn():
+            taken = await self._store.take(job, self._name)
+            if taken:
+                self._begin(taken)
+                return True
+            self._empty.add(job)
+        return False
+
+    def _by_turn(self) -> list[str]:
+        """Return the jobs in the order of their turns: first by callers, so that nobody gains by many jobs."""
+        busy = Counter(self._active.get(work.taken.job, "") for work in self._works.values())
+
+        def turn(job: str) -> tuple[int, int, int]:
+            owner = self._active[job]
+            return busy[owner], self._turn_of.get(f"of {owner}", 0), self._turn_of.get(job, 0)
+
+        return sorted(self._active.keys() - self._empty, key=turn)
+
+    async def _claiming(self) -> None:
+        while True:
+            async with self._patient():
+                for job in list(self._active):
+                    if not self._places():
+                        break
+                    found = await self._store.claim(job, self._name, idle_s=self._pace.idle_s, count=self._places())
+                    for taken in found:
+                        self._begin(taken)
+            await asyncio.sleep(self._pace.idle_s / 3)
+
+    async def _renewing(self) -> None:
+        while True:
+            await asyncio.sleep(min(2.0, self._pace.idle_s / 10))
+            async with self._patient():
+                for job in {work.taken.job for work in self._works.values()}:
+                    held = [work.taken.entry for work in self._works.values() if work.taken.job == job]
+                    for entry in await self._store.renew(job, self._name, held):
+                        if lost := self._works.get((job, entry)):
+                            lost.task.cancel()
+
+    async def _sweeping(self) -> None:
+        while True:
+            async with self._patient():
+                while await self._store.sweep():
+                    pass
+            await asyncio.sleep(SWEEP_S * random.uniform(0.75, 1.25))  # replicas need not all do it at once
+
+    def _places(self) -> int:
+        return max(0, int(self._allowed) - len(self._works))
+
+    def _begin(self, taken: Taken) -> None:
+        if (taken.job, taken.entry) in self._works:  # our own, of which we were too busy to tell
+            return
+        owner = self._active.get(taken.job, caller.ANONYMOUS)
+        self._turn_of[taken.job] = self._turn_of[f"of {owner}"] = next(self._turns)
+        task = asyncio.create_task(self._work(taken, owner))
+        self._works[taken.job, taken.entry] = _Work(taken, task)
+        task.add_done_callback(lambda _: self._ended(taken, task))
+
+    def _ended(self, taken: Taken, task: "asyncio.Task[None]") -> None:
+        del self._works[taken.job, taken.entry]
+        if not task.cancelled() and (error := task.exception()):  # it will be taken again, a few times
+            log.error("an article of a job failed", job=taken.job, index=taken.index, exc_info=error)
+        self._wake.set()
+
+    async def _work(self, taken: Taken, owner: str) -> None:
+        """Bring one article, and its duplicates, to a result. Ends only then, or when it is no longer ours."""
+        caller.start(owner)
+        priority.start(priority.JOB)
+        with contextlib.suppress(Gone):
+            while True:
+                async with self._patient():
+                    article = await self._store.article(taken.job, taken.index)
+                    if taken.job not in self._options:
+                        self._options[taken.job] = await self._store.options(taken.job)
+                    options = self._options[taken.job]
+                    break
+            if article is None:  # settled before, by one who could not say so
+                await self._settle(taken, [], [])
+                return
+            result, answer = await self._result(taken, article, options)
+            flagged = answer.provenance.flagged_sentences if answer else 0
+            alone = await self._settle_followers(taken, article, answer)
+            await self._settle(taken, [Settled(result, flagged)], alone)
+
+    async def _result(
+        self, taken: Taken, article: jobs_pb2.JobArticle, options: gateway_pb2.ArticleOptions
+    ) -> tuple[jobs_pb2.JobResult, gateway_pb2.ProcessArticleResponse | None]:
+        result = jobs_pb2.JobResult(id=article.id, index=taken.index)
+        result.status.SetInParent()
+        times, waits = taken.times, 0
+        while True:
+            try:
+                if times > MAX_TIMES:
+                    raise Refusal(
+                        Reason.ARTICLE_GIVEN_UP,
+                        f"Gateways ended {MAX_TIMES} times while they worked on the article. Send it by itself.",
+                        times=MAX_TIMES,
+                    )
+                answer = await self._process(article, options)
+            except Refusal as refusal:
+                if refusal.reason in PASSING:
+                    waits += 1
+                    await asyncio.sleep(self._wait_s(refusal, waits))
+                    continue
+                if refusal.reason in FAILING and times < MAX_TIMES:
+                    times += 1
+                    waits += 1
+                    await asyncio.sleep(self._wait_s(refusal, waits))
+                    continue
+                result.status.CopyFrom(refusal.to_status())
+                return result, None
+            self._allowed = min(float(self._pace.articles_at_once), self._allowed + 1 / self._allowed)
+            result.result.CopyFrom(answer)
+            return result, answer
+
+    async def _process(
+        self, article: jobs_pb2.JobArticle, options: gateway_pb2.ArticleOptions
+    ) -> gateway_pb2.ProcessArticleResponse:
+        """Do an article as `ProcessArticle` does. Raises Refusal."""
+        limit_s = self._pipeline.max_article_s
+        deadline.start(limit_s)
+        answer = gateway_pb2.ProcessArticleResponse()
+        try:
+            async with asyncio.timeout(limit_s):
+                async for event in self._pipeline.process(article.article, options):
+                    add(answer, event)
+        except Refusal:
+            raise
+        except TimeoutError:
+            raise Refusal(
+                Reason.DEADLINE_EXCEEDED, f"The article was not done in {limit_s:g} s.", limit_s=limit_s
+            ) from None
+        except Exception:
+            raise log_internal_error() from None
+        return answer
+
+    def _wait_s(self, refusal: Refusal, waits: int) -> float:
+        """Return how long to wait; an overload halves what is done at once, each article that is done adds to it."""
+        now = asyncio.get_running_loop().time()
+        wait_s: float = max(refusal.retry_after_s or 0.0, min(LONGEST_WAIT_S, 0.25 * 2 ** min(waits, 10)))
+        if refusal.reason == Reason.OVERLOADED and now >= self._slowed_at + wait_s:
+            self._slowed_at = now
+            self._allowed = max(1.0, self._allowed / 2)
+        return wait_s * random.uniform(0.75, 1.25)
+
+    async def _settle_followers(
+        self, taken: Taken, article: jobs_pb2.JobArticle, answer: gateway_pb2.ProcessArticleResponse | None
+    ) -> list[int]:
+        """Keep the results of the article's duplicates; return those that have to be done by themselves."""
+        followers: list[int] = []
+        alone: list[int] = []
+        while True:
+            async with self._patient():
+                followers = await self._store.followers(taken.job, taken.index)
+                break
+        if answer is None:
+            return followers
+        for first in range(0, len(followers), FOLLOWERS_AT_ONCE):
+            indices = followers[first : first + FOLLOWERS_AT_ONCE]
+            while True:
+                async with self._patient():
+                    own_articles = await self._store.articles(taken.job, indices)
+                    break
+            settled = []
+            for index, own in zip(indices, own_articles, strict=True):
+                if own is None:
+                    continue
+                moved = duplicates.moved(answer, article.article, own.article)
+                if moved is None:
+                    alone.append(index)
+                    continue
+                result = jobs_pb2.JobResult(id=own.id, index=index, result=moved, duplicate_of=article.id)
+                result.status.SetInParent()
+                settled.append(Settled(result, moved.provenance.flagged_sentences))
+            await self._keep(taken.job, settled)
+        return alone
+
+    async def _settle(self, taken: Taken, settled: list[Settled], alone: list[int]) -> None:
+        await self._keep(taken.job, settled, entry=taken.entry, alone=alone)
+        for one in settled:
+            ARTICLES.labels("failed" if one.result.status.code else "done").inc()
+
+    async def _keep(self, job: str, settled: list[Settled], *, entry: str = "", alone: list[int] | None = None) -> None:
+        """Keep results, however long the Redis is away. Raises Gone if the job does not run any more."""
+        while True:
+            async with self._patient():
+                state = await self._store.settle(job, settled, entry=entry, alone=alone or [])
+                if state is None or state == State.CANCELLED:
+                    raise Gone
+                return
+
+    @contextlib.asynccontextmanager
+    async def _patient(self) -> AsyncIterator[None]:
+        """Outlast a Redis that is away: what fails within is left, after a while, for the caller to do again."""
+        try:
+            yield
+            if self._away:
+                self._away = False
+                log.info("the jobs' Redis is back")
+        except (RedisError, OSError, TimeoutError) as error:
+            if not self._away:
+                self._away = True
+                log.warning("jobs wait for their Redis", why=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(random.uniform(0.5, 1.0))
+
+    async def _give_back(self) -> None:
+        works = list(self._works.values())
+        for work in works:
+            work.task.cancel()
+        await asyncio.gather(*(work.task for work in works), return_exceptions=True)
+        for job in {work.taken.job for work in works}:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                await self._store.release(job, self._name, [w.taken.entry for w in works if w.taken.job == job])
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    taken: Taken
+    task: "asyncio.Task[None]"

@@ -1,0 +1,265 @@
+"""`khulasa job run INPUT OUTPUT`. docs/jobs.md says what it does with what it meets.
+
+Exit status: 0 all done, 1 some articles failed, 2 not begun, 3 stopped before the end, 130 interrupted.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from khulasa.article_options import (
+    Address,
+    Boilerplate,
+    Glossary,
+    NoCache,
+    Ratio,
+    Sentences,
+    SummaryFirst,
+    Timeout,
+    Words,
+    budget_of,
+    glossary_of,
+)
+from khulasa.client import DEFAULT_ADDRESS, AsyncClient
+from khulasa.errors import KhulasaError, Overloaded, Unavailable
+from khulasa.jobs import failures
+from khulasa.jobs.answer import Answerer
+from khulasa.jobs.concurrency import AdaptiveLimit
+from khulasa.jobs.estimate import estimate
+from khulasa.jobs.failures import RunRefused, RunStopped
+from khulasa.jobs.inputs import Fields, Input, StandardInput, open_input
+from khulasa.jobs.plan import Plan
+from khulasa.jobs.progress import RunProgress, final_line
+from khulasa.jobs.ray_engine import ActorSettings, RayRun
+from khulasa.jobs.run import Ledger, Run
+from khulasa.types import Article, Options, Result
+
+complaints = Console(stderr=True, soft_wrap=True)
+
+InputName = Annotated[
+    str,
+    typer.Argument(metavar="INPUT", help=".jsonl, .csv, .parquet, a folder of .txt and .html, or - for JSON lines."),
+]
+OutputName = Annotated[Path, typer.Argument(metavar="OUTPUT", help="A .jsonl file, or a folder for Parquet parts.")]
+AtOnce = Annotated[int, typer.Option(min=1, max=1000, help="Most articles at once; how many really is found out.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Do at most this many articles that are not done yet.")]
+OnlyFailed = Annotated[bool, typer.Option("--only-failed", help="Do only what the error file has.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, translate a few, say how long it would take.")]
+Patience = Annotated[float, typer.Option(min=0, help="Seconds without any answer after which the run stops.")]
+IdField = Annotated[str, typer.Option(help="Field or column of the id.")]
+TextField = Annotated[str, typer.Option(help="Field or column of the text.")]
+TitleField = Annotated[str, typer.Option(help="Field or column of the headline.")]
+CountsAsJson = Annotated[bool, typer.Option("--json", help="Print what came of it as one JSON object at the end.")]
+Engine = Annotated[str, typer.Option(metavar="gateway|ray", help="Who does it: a gateway, or actors of Ray.")]
+RayAddress = Annotated[str, typer.Option("--address", help="With ray: the cluster; else one is started here.")]
+InProcess = Annotated[bool, typer.Option("--in-process", help="With ray: each actor holds a translator of its own.")]
+Actors = Annotated[int, typer.Option(min=1, help="With ray: how many actors.")]
+
+ActorCpus = Annotated[int, typer.Option(min=1, help="With --in-process: processors of each actor.")]
+
+
+def run(
+    source: InputName,
+    output: OutputName,
+    gateway: Address = DEFAULT_ADDRESS,
+    limit: Limit = None,
+    only_failed: OnlyFailed = False,
+    dry_run: DryRun = False,
+    sentences: Sentences = None,
+    words: Words = None,
+    ratio: Ratio = None,
+    boilerplate: Boilerplate = False,
+    glossary: Glossary = "",
+    summary_first: SummaryFirst = False,
+    no_cache: NoCache = False,
+    timeout: Timeout = 300,
+    patience: Patience = 600,
+    at_once: AtOnce = 64,
+    id_field: IdField = "id",
+    text_field: TextField = "text",
+    title_field: TitleField = "title",
+    as_json: CountsAsJson = False,
+    engine: Engine = "gateway",
+    address: RayAddress = "",
+    in_process: InProcess = False,
+    actors: Actors = 1,
+    actor_cpus: ActorCpus = 1,
+) -> None:
+    """Translate and summarize many articles. Run again to go on where it ended, however it ended.
+
+    Exit status: 0 all done, 1 some failed (see OUTPUT.errors.jsonl), 2 not begun, 3 stopped before the end,
+    130 interrupted.
+    """
+    options = Options(
+        budget_of(sentences, words, ratio),
+        translate_boilerplate=boilerplate,
+        bypass_cache=no_cache,
+        glossary=glossary_of(glossary),
+        summary_first=summary_first,
+    )
+    if engine not in ("gateway", "ray"):
+        raise typer.BadParameter(f"{engine} is none; there are gateway and ray.", param_hint="--engine")
+    if engine == "gateway" and (address or in_process):
+        raise typer.BadParameter("--address and --in-process go with --engine ray.")
+    if engine == "ray" and dry_run:
+        raise typer.BadParameter("--dry-run asks a gateway; leave --engine out.")
+    with _exit_status():
+        reading = open_input(source, Fields(id_field, text_field, title_field))
+        _check_input(reading)
+        if engine == "ray":
+            actor = ActorSettings(gateway, options, timeout, patience, in_process, actor_cpus, at_once)
+            ray_run = RayRun(reading, output, actor, actors, address, complaints)
+            code = ray_run.run(limit=limit, only_failed=only_failed, as_json=as_json)
+        elif dry_run:
+            code = asyncio.run(_estimate(reading, output, gateway, options, timeout, at_once))
+        else:
+            code = asyncio.run(
+                _run(reading, output, gateway, options, timeout, patience, at_once, limit, only_failed, as_json)
+            )
+        raise typer.Exit(code)
+
+
+async def _run(
+    source: Input,
+    path: Path,
+    gateway: str,
+    options: Options,
+    timeout_s: float,
+    patience_s: float,
+    at_once: int,
+    limit: int | None,
+    only_failed: bool,
+    as_json: bool,
+) -> int:
+    async with AsyncClient(gateway, timeout_s=timeout_s, retries=0) as client:
+        await check_gateway(client, gateway)
+
+        async def process(article: Article) -> Result:
+            return await client.process(article, options)
+
+        return await run_here(
+            source, path, options, process, patience_s, at_once, limit=limit, only_failed=only_failed, as_json=as_json
+        )
+
+
+async def run_here(
+    source: Input,
+    path: Path,
+    options: Options,
+    process: Callable[[Article], Awaitable[Result]],
+    patience_s: float,
+    at_once: int,
+    *,
+    limit: int | None = None,
+    only_failed: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Run here with any way to answer an article; return the exit status. Raises RunRefused or RunStopped."""
+    ledger = Ledger.open(path, source, options)
+    plan = Plan(ledger.index, ledger.counts, limit=limit, only_failed=only_failed)
+    progress = RunProgress(ledger.counts, source, complaints)
+    answerer = Answerer(process, AdaptiveLimit(at_once), patience_s, progress.tell)
+    work = Run(source, ledger, plan, answerer, progress)
+    interrupted = False
+    stopped: KhulasaError | None = None
+    with progress, _signals() as signals:
+        running = asyncio.create_task(work.run())
+        while not running.done():
+            signalled = asyncio.create_task(signals.wait())
+            await asyncio.wait({running, signalled}, return_when=asyncio.FIRST_COMPLETED)
+            signalled.cancel()
+            if signals.is_set():
+                signals.clear()
+                if interrupted:
+                    running.cancel()
+                    break
+                interrupted = True
+                progress.tell("Ending with the articles under way; once more to leave them.")
+                await work.interrupt()
+        try:
+            await running
+        except asyncio.CancelledError:
+            pass
+        except (RunStopped, RunRefused) as error:
+            stopped = error
+    try:
+        ledger.close()
+    except RunStopped as error:
+        stopped = stopped or error
+    complaints.print(f"job run: {final_line(ledger.counts)}", markup=False, highlight=False)
+    if as_json:
+        print(json.dumps(ledger.counts.as_json()))
+    if stopped:
+        raise stopped
+    if interrupted:
+        return failures.INTERRUPTED
+    return failures.SOME_FAILED if ledger.counts.failed else failures.ALL_DONE
+
+
+async def check_gateway(client: AsyncClient, gateway: str) -> None:
+    """Raise RunRefused if the gateway refuses us. One that is away or busy may come: the run waits for it."""
+    try:
+        await client.describe()
+    except (Unavailable, Overloaded):
+        pass
+    except KhulasaError as error:
+        raise RunRefused(f"The gateway {gateway} refuses: {error}") from None
+
+
+async def _estimate(source: Input, path: Path, gateway: str, options: Options, timeout_s: float, at_once: int) -> int:
+    if isinstance(source, StandardInput):
+        raise RunRefused("--dry-run reads the input and leaves it; standard input would be gone. Give a file.")
+    async with AsyncClient(gateway, timeout_s=timeout_s) as client:
+
+        async def process(article: Article) -> Result:
+            return await client.process(article, options)
+
+        complaints.print(await estimate(source, path, process, at_once), markup=False, highlight=False)
+    return failures.ALL_DONE
+
+
+def _check_input(source: Input) -> None:
+    """Find what keeps an input from being read at all before anything is written."""
+    if not isinstance(source, StandardInput):
+        entries = source.entries()
+        next(entries, None)
+        source.share = None
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """Turn Ctrl-C and SIGTERM into an event."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield event
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _exit_status() -> Iterator[None]:
+    try:
+        yield
+    except RunRefused as error:
+        _complain(error)
+        raise typer.Exit(failures.REFUSED) from None
+    except RunStopped as error:
+        _complain(error)
+        raise typer.Exit(failures.STOPPED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(failures.INTERRUPTED) from None
+
+
+def _complain(error: KhulasaError) -> None:
+    complaints.print(f"khulasa: {error}", style="red", markup=False, highlight=False)

@@ -1,0 +1,17 @@
+"""How a run ends other than well, and the exit status of each end."""
+
+from khulasa.errors import KhulasaError
+
+ALL_DONE = 0
+SOME_FAILED = 1
+REFUSED = 2
+STOPPED = 3
+INTERRUPTED = 130
+
+
+class RunRefused(KhulasaError):
+    """The run was not begun: wrong use, an input that cannot be read, an output that is not its own."""
+
+
+class RunStopped(KhulasaError):
+    """The run could not go on: no room to write, no gateway. What was done is kept; the same command goes on."""

@@ -1,0 +1,318 @@
+"""A run on Ray: the same plan, records and output as a run here; only the answers are made by actors, on one machine or many.
+
+    list what is to be done ─▶ Ray Data reads it ─▶ actors answer ─▶ write ─▶ take copies over ─▶ answer what is left
+
+The driver reads the input and writes the output; no other node needs their disks. The list names lines of the input by
+their order, so that a reading task that Ray repeats reads the same.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import json
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from khulasa import errors
+from khulasa.client import AsyncClient
+from khulasa.errors import KhulasaError
+from khulasa.jobs import failures
+from khulasa.jobs.answer import Answerer
+from khulasa.jobs.concurrency import AdaptiveLimit
+from khulasa.jobs.duplicates import taken_over
+from khulasa.jobs.failures import RunRefused, RunStopped
+from khulasa.jobs.in_process import InProcess, check_services
+from khulasa.jobs.inputs import Entry, Input, StandardInput
+from khulasa.jobs.parquet import import_pyarrow
+from khulasa.jobs.plan import Plan
+from khulasa.jobs.progress import SHOW_EVERY_S, RunProgress, final_line
+from khulasa.jobs.run import Ledger
+from khulasa.records import record_of
+from khulasa.types import Article, Options, Result
+
+BLOCK_ROWS = 32
+BLOCK_BYTES = 512 * 1024
+"""Of a block, the unit that Ray moves, answers and repeats: about a hundred articles, so that every actor has some and a
+killed run loses little."""
+LOCAL_STORE_BYTES = 200 * 1024 * 1024
+"""Ray's smallest sensible object store; what is under way takes a few blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActorSettings:
+    """How an actor answers: with a translator of its own, or from a gateway."""
+
+    gateway: str
+    options: Options
+    timeout_s: float
+    patience_s: float
+    in_process: bool
+    cpus: int
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True)
+class RayRun:
+    """One run on Ray, from this process, the driver."""
+
+    source: Input
+    path: Path
+    actor: ActorSettings
+    actors: int
+    address: str
+    console: Console
+
+    def run(self, *, limit: int | None, only_failed: bool, as_json: bool) -> int:
+        """Do all that is to be done; return the exit status. Raises RunRefused or RunStopped."""
+        ray = _import_ray()
+        if isinstance(self.source, StandardInput):
+            raise RunRefused("With ray the input is read more than once; standard input cannot be. Give a file.")
+        if self.actor.in_process:
+            check_services()
+        ledger = Ledger.open(self.path, self.source, self.actor.options)
+        progress = RunProgress(ledger.counts, self.source, self.console)
+        interrupted = False
+        stopped: KhulasaError | None = None
+        with tempfile.TemporaryDirectory(prefix="khulasa-ray-") as folder, progress, _terminated_as_interrupted():
+            try:
+                firsts, copies, rest = (Path(folder) / name for name in ("firsts", "copies", "rest"))
+                self._list(
+                    ledger, Plan(ledger.index, ledger.counts, limit=limit, only_failed=only_failed), firsts, copies
+                )
+                if firsts.stat().st_size or copies.stat().st_size:
+                    self._start(ray)
+                    self._answer(ray, firsts, ledger, progress)
+                    self._take_over(copies, rest, ledger)
+                    self._answer(ray, rest, ledger, progress)
+            except KeyboardInterrupt:
+                interrupted = True
+            except (RunStopped, RunRefused) as error:
+                stopped = error
+            finally:
+                ray.shutdown()
+        ledger.close()
+        self.console.print(f"job run: {final_line(ledger.counts)}", markup=False, highlight=False)
+        if as_json:
+            print(json.dumps(ledger.counts.as_json()))
+        if stopped:
+            raise stopped
+        if interrupted:
+            return failures.INTERRUPTED
+        return failures.SOME_FAILED if ledger.counts.failed else failures.ALL_DONE
+
+    def _list(self, ledger: Ledger, plan: Plan, firsts: Path, copies: Path) -> None:
+        """Write down which entries are to be done: the first of each text, and copies."""
+        with firsts.open("w") as first_list, copies.open("w") as copy_list:
+            for place, entry in enumerate(self.source.entries()):
+                work = plan.take(entry)
+                if work is None:
+                    continue
+                if work.entry.error:
+                    ledger.fail(work.entry, work.entry.error)
+                    continue
+                known = ledger.index.first(work.digest) is not None or not ledger.index.add_text(work.digest)
+                (copy_list if known else first_list).write(f"{place}\t{work.digest}\t\n")
+                if plan.full:
+                    break
+
+    def _take_over(self, copies: Path, rest: Path, ledger: Ledger) -> None:
+        """Make the records of copies from those of their firsts; list the copies for which that cannot be."""
+        with rest.open("w") as rest_list:
+            for place, entry, digest, _ in _listed(self.source, copies):
+                assert entry.article is not None
+                first = ledger.index.first(digest)
+                record = taken_over(ledger.output.read(first[1]), entry.id, entry.article) if first else None
+                if record is None:
+                    rest_list.write(f"{place}\t{digest}\t{first[0] if first else ''}\n")
+                else:
+                    chars = len(entry.article.text or entry.article.html)
+                    ledger.write(entry, record, chars=chars, saved=True)
+
+    def _start(self, ray: Any) -> None:
+        variables = {
+            # Of each actor, the articles under way at once; Ray would begin 16.
+            "RAY_DATA_DEFAULT_ASYNC_ROW_UDF_MAX_CONCURRENCY": str(self.actor.at_once),
+            "KHULASA_THREADS": str(self.actor.cpus),
+        }
+        own = {"num_cpus": None, "object_store_memory": LOCAL_STORE_BYTES, "include_dashboard": False}
+        try:
+            ray.init(
+                address=self.address or "local",
+                runtime_env={"env_vars": variables},
+                log_to_driver=False,
+                logging_level="ERROR",
+                **({} if self.address else own),
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise RunRefused(f"Ray at {self.address or 'this machine'} cannot be used: {error}") from None
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.target_max_block_size = BLOCK_BYTES
+        context.target_min_block_size = 1
+
+    def _answer(self, ray: Any, listed: Path, ledger: Ledger, progress: RunProgress) -> None:
+        """Have everything in a list answered, and write what comes back as it comes."""
+        if not listed.stat().st_size:
+            return
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        data = ray.data.read_datasource(
+            _datasource(ray, self.source, listed),
+            override_num_blocks=1,
+            num_cpus=0,
+            ray_remote_args={"scheduling_strategy": here},
+        )
+        answers = data.map(
+            Actor,
+            fn_constructor_kwargs={"settings": self.actor},
+            compute=ray.data.ActorPoolStrategy(size=self.actors),
+            num_cpus=self.actor.cpus if self.actor.in_process else 0.1,
+        )
+        shown_at = 0.0
+        for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+            for row in batch.to_pylist():
+                _write(row, ledger)
+                if time.monotonic() - shown_at >= SHOW_EVERY_S:
+                    progress.show(float(self.actors * self.actor.at_once))
+                    shown_at = time.monotonic()
+
+
+class Actor:
+    """Answers articles, many at once: Ray awaits `__call__` for each row."""
+
+    def __init__(self, settings: ActorSettings) -> None:
+        self._settings = settings
+        self._answerer: asyncio.Future[Answerer] | None = None
+        self._parts = AsyncExitStack()
+
+    async def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the record of a row as JSON, or its error."""
+        if self._answerer is None:
+            self._answerer = asyncio.ensure_future(self._started())
+        answerer = await asyncio.shield(self._answerer)
+        article = Article(title=row["title"], text=row["text"], html=row["html"])
+        answer = {name: row[name] for name in ("number", "id", "digest")} | {"chars": len(article.text or article.html)}
+        nothing = {"record": "", "error": "", "reason": "", "message": ""}
+        try:
+            result = await answerer.answer(article)
+        except KhulasaError as error:
+            return answer | nothing | {"error": type(error).__name__, "reason": error.reason, "message": str(error)}
+        record = record_of(row["id"], result, duplicate_of=row["duplicate_of"]) | {"digest": row["digest"]}
+        return answer | nothing | {"record": json.dumps(record, ensure_ascii=False, separators=(",", ":"))}
+
+    async def _started(self) -> Answerer:
+        settings = self._settings
+        limit = AdaptiveLimit(settings.at_once)
+        if settings.in_process:
+            translator = await self._parts.enter_async_context(await InProcess.start())
+
+            async def process(article: Article) -> Result:
+                return await translator.process(article, settings.options)
+        else:
+            client = await self._parts.enter_async_context(
+                AsyncClient(settings.gateway, timeout_s=settings.timeout_s, retries=0)
+            )
+
+            async def process(article: Article) -> Result:
+                return await client.process(article, settings.options)
+
+        return Answerer(process, limit, settings.patience_s)
+
+
+def _write(row: dict[str, Any], ledger: Ledger) -> None:
+    entry = Entry(row["number"], row["id"])
+    if row["error"] == RunStopped.__name__:
+        raise RunStopped(row["message"])
+    if row["error"]:
+        kind = getattr(errors, row["error"], errors.InternalError)
+        ledger.fail(entry, kind(row["message"], reason=row["reason"]))
+        return
+    record = json.loads(row["record"])
+    copied = record["duplicate_of"] is not None
+    saved = copied and record["provenance"]["cache_use"] == "hit"
+    ledger.write(entry, record, chars=row["chars"], saved=saved)
+
+
+def _listed(source: Input, listed: Path) -> Iterator[tuple[int, Entry, str, str]]:
+    """Yield place, entry, digest and the id of the first, of each line of a list."""
+    entries = enumerate(source.entries())
+    with listed.open() as lines:
+        for line in lines:
+            place, digest, first_id = line.rstrip("\n").split("\t")
+            for at, entry in entries:
+                if at == int(place):
+                    yield at, entry, digest, first_id
+                    break
+
+
+def _datasource(ray: Any, source: Input, listed: Path) -> Any:
+    """Return a list as a source of Ray Data, read by one task: reading is hundreds of times faster than translating."""
+
+    def read() -> Iterator[Any]:
+        rows: list[dict[str, Any]] = []
+        for _, entry, digest, first_id in _listed(source, listed):
+            article = entry.article or Article()
+            rows.append(
+                {
+                    "number": entry.number,
+                    "id": entry.id,
+                    "title": article.title,
+                    "text": article.text,
+                    "html": article.html,
+                    "digest": digest,
+                    "duplicate_of": first_id,
+                }
+            )
+            if len(rows) == BLOCK_ROWS:
+                yield import_pyarrow().Table.from_pylist(rows)
+                rows = []
+        if rows:
+            yield import_pyarrow().Table.from_pylist(rows)
+
+    class Listed(ray.data.Datasource):  # type: ignore[misc]  # Ray is not installed where types are checked
+        def estimate_inmemory_data_size(self) -> None:
+            return None
+
+        def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[Any]:
+            metadata = ray.data.block.BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+            return [ray.data.ReadTask(read, metadata)]
+
+    return Listed()
+
+
+def _import_ray() -> Any:
+    # Ray would report its use over the network; it reads this when it is imported and when it starts.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    try:
+        ray = importlib.import_module("ray")
+        importlib.import_module("ray.data")
+        importlib.import_module("ray.util.scheduling_strategies")
+    except ImportError as error:
+        raise RunRefused(
+            f"--engine ray needs the package ray with its data part ({error}): pip install 'khulasa[ray]'."
+        ) from None
+    return ray
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
