@@ -42,19 +42,16 @@ class ModelIdentity:
 def article_key(
     article: article_pb2.Article, options: gateway_pb2.ArticleOptions, model: ModelIdentity, summarizer: str
 ) -> CacheKey:
-    """Return the key of a whole answer. `summarizer` is the version of the ranking."""
-    kind = article.WhichOneof("content") or ""
-    content = article.html if kind == "html" else article.text
-    budget = options.summary_budget
-    limit = budget.WhichOneof("limit") or ""
+    """Return the key of a whole answer. `summarizer` is the version of the ranking.
+
+    Messages are hashed as they are written, which tells all their fields apart.
+    """
+    content = article.html if article.WhichOneof("content") == "html" else article.text
     return _key(
         content,
         "article",
-        article.title,
-        kind,
-        content,
-        limit,
-        repr(getattr(budget, limit)) if limit else "",
+        article.SerializeToString(deterministic=True),
+        options.summary_budget.SerializeToString(deterministic=True),
         str(options.translate_boilerplate),
         str(options.summary_first),
         summarizer,
@@ -82,7 +79,7 @@ def content_digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _key(made_from: str, kind: str, *parts: str) -> CacheKey:
-    encoded = [part.encode() for part in (VERSION, kind, *parts)]
+def _key(made_from: str, kind: str, *parts: str | bytes) -> CacheKey:
+    encoded = [part.encode() if isinstance(part, str) else part for part in (VERSION, kind, *parts)]
     hashed = b"".join([piece for data in encoded for piece in (len(data).to_bytes(8, "big"), data)])
     return CacheKey(content_digest(made_from), hashlib.sha256(hashed).digest())

@@ -46,7 +46,7 @@ class Services:
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     service_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     """What the three know each other by: other users of this machine can reach their ports too."""
-    health_address: str = field(default_factory=lambda: f"127.0.0.1:{_free_port()}")
+    health_address: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
     """The gateway's second address, where only health is answered."""
 
     @classmethod
@@ -67,7 +67,7 @@ class Services:
             raise CannotStart(
                 "The services' code is not here: run this from a checkout of Khulasa, or in an image of it."
             )
-        addresses = {name: f"127.0.0.1:{_free_port()}" for name in MODULES}
+        addresses = {name: f"127.0.0.1:{free_port()}" for name in MODULES}
         addresses["gateway"] = gateway_address or addresses["gateway"]
         services = cls(addresses)
         defaults = {"KHULASA_HTTP_ADDRESS": http_address, "KHULASA_LOG_LEVEL": "WARNING" if quiet else "INFO"}
@@ -130,7 +130,7 @@ class Services:
         await self.stop()
 
     async def _wait_until_ready(self) -> None:
-        ready = asyncio.create_task(_until_serving(self.health_address))
+        ready = asyncio.create_task(until_serving(self.health_address))
         ended = asyncio.create_task(self.wait())
         done, pending = await asyncio.wait({ready, ended}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -145,7 +145,7 @@ class Services:
             raise CannotStart(f"The services were not ready within {START_S:g} s.")
 
 
-async def _until_serving(address: str) -> None:
+async def until_serving(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
@@ -160,7 +160,8 @@ async def _until_serving(address: str) -> None:
             await asyncio.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port of this machine that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

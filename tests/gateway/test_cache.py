@@ -69,16 +69,17 @@ async def test_a_value_in_which_one_byte_changed_is_a_miss(redis_url: str) -> No
     message = gateway_pb2.ProcessArticleResponse()
     message.translation.paragraphs.add().sentences.add(source="وصلت السفينة.", translation="The ship arrived.")
     message.provenance.model = "tiny"
-    await cache.put_many({b"a": (Answer.of(message), 60)})
+    await cache.put_many({A: (Answer.of(message), 60)})
     async with Redis.from_url(redis_url) as redis:
-        value = await redis.get("a")
-        spoilt = [value[:place] + bytes([value[place] ^ 0x10]) + value[place + 1 :] for place in range(len(value))]
-        await redis.mset({str(place): changed for place, changed in enumerate(spoilt)})
-    keys = [str(place).encode() for place in range(len(value))]
+        value = await redis.get(NO_SECRET.redis_key("", A))
+        keys = [CacheKey(b"spoilt", bytes([place])) for place in range(len(value))]
+        for place, key in enumerate(keys):
+            spoilt = value[:place] + bytes([value[place] ^ 0x10]) + value[place + 1 :]
+            await redis.set(NO_SECRET.redis_key("", key), spoilt)
     found = [kept.message() for kept in await cache.get_many(keys, Answer) if kept]
     assert all(answer == message for answer in found)
     assert len(found) <= 1
-    assert [kept.message() if kept else None for kept in await cache.get_many([b"a"], Answer)] == [message]
+    assert [kept.message() if kept else None for kept in await cache.get_many([A], Answer)] == [message]
     await cache.close()
 
 
@@ -102,9 +103,9 @@ async def test_a_reply_that_comes_too_late_is_not_taken_for_the_next_one() -> No
 
     async with impostor(answer_the_first_late) as url:
         cache = Cache(url + "?protocol=2", timeout_s=0.2)
-        assert await cache.get_many([b"a"], article_pb2.Article) == [None]
+        assert await cache.get_many([A], article_pb2.Article) == [None]
         await asyncio.sleep(0.2)
-        assert await cache.get_many([b"b"], article_pb2.Article) == [article_pb2.Article(title="2")]
+        assert await cache.get_many([B], article_pb2.Article) == [article_pb2.Article(title="2")]
         await cache.close()
 
 
