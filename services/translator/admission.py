@@ -48,6 +48,11 @@ class Work:
     chars: int = 0
     calls: int = 0
 
+    def tokens(self) -> dict[Search, float]:
+        """Return what is still to be decoded."""
+        plain = self.announced + self.unread + self.unanswered[Search.PLAIN]
+        return {Search.PLAIN: plain, Search.SAFER: self.unanswered[Search.SAFER]}
+
 
 class Admission:
     """Lets work in or refuses it. `job_share` is the part of the engine that jobs get while others wait too."""
@@ -188,25 +193,29 @@ class Admission:
         others_cost = sum(cost for work, cost in costs.items() if work.lane != changed.lane)
         ahead = _fluid(lane, costs)
         workers, share = self._workers, self._share[changed.lane]
-        if not others_cost:
-            return [(work, cost / workers) for work, cost in zip(lane, ahead, strict=True)]
-        # The share is guaranteed; what the other lane does not need comes on top.
-        return [(work, min(cost / share, cost + others_cost) / workers) for work, cost in zip(lane, ahead, strict=True)]
+        if others_cost:
+            # The share is guaranteed; what the other lane does not need comes on top.
+            ahead = [min(cost / share, cost + others_cost) for cost in ahead]
+        # A batch is not given in parts: whoever comes waits for the one in hand, or for the end of that of its last
+        # sentence.
+        batch_s = self._batch_s(works) if len(works) > 1 else 0.0
+        return [(work, cost / workers + batch_s) for work, cost in zip(lane, ahead, strict=True)]
 
     def _costs(self, works: Sequence[Work], changed: Work | None, more: dict[Search, float]) -> dict[Work, float]:
-        tokens = {
-            work: {
-                Search.PLAIN: work.announced + work.unread + work.unanswered[Search.PLAIN],
-                Search.SAFER: work.unanswered[Search.SAFER],
-            }
-            for work in works
-        }
+        tokens = {work: work.tokens() for work in works}
         if changed is not None:
             for search in Search:
                 tokens[changed][search] += more[search]
-        whole = sum(sum(each.values()) for each in tokens.values())
-        together = min(self._batch_tokens, whole / self._workers)
+        together = self._together(sum(sum(each.values()) for each in tokens.values()))
         return {work: self._speed.seconds_of(each, together=together) for work, each in tokens.items()}
+
+    def _batch_s(self, works: Sequence[Work]) -> float:
+        together = self._together(sum(sum(work.tokens().values()) for work in works))
+        return self._speed.batch_seconds(together)
+
+    def _together(self, tokens: float) -> float:
+        """Return how many tokens are decoded at once while so many wait."""
+        return min(self._batch_tokens, tokens / self._workers)
 
 
 def _fluid(works: Sequence[Work], costs: dict[Work, float]) -> list[float]:

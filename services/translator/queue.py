@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -222,8 +223,12 @@ class TranslationQueue:
         """Return one answer of the engine for each sentence of a call that is in, in order."""
         places = asyncio.Semaphore(self._window)
         claims: list[_Claim] = []
-        whole = float(sum(map(len, sentences)))
-        work.unanswered[search] += whole
+        work.unanswered[search] += sum(map(len, sentences))
+
+        def answered(tokens: int, _: asyncio.Future[Any]) -> None:
+            work.unanswered[search] -= tokens
+            places.release()
+
         try:
             for tokens in sentences:
                 await places.acquire()
@@ -231,12 +236,13 @@ class TranslationQueue:
                     self._room.clear()
                     await self._room.wait()
                 claims.append(self._enter(work, tokens, search))
-                claims[-1].answer.add_done_callback(lambda _: places.release())
+                claims[-1].answer.add_done_callback(partial(answered, len(tokens)))
             return list(await asyncio.gather(*(claim.answer for claim in claims)))
         finally:
-            work.unanswered[search] = max(0.0, work.unanswered[search] - whole)
             for claim in claims:
                 self._leave(claim)
+            # What never came to wait; of the others, each has told that it was answered or left.
+            work.unanswered[search] -= sum(len(tokens) for tokens in sentences[len(claims) :])
 
     @property
     def sentences(self) -> int:

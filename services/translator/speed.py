@@ -71,6 +71,10 @@ class Speed:
         again = tokens[Search.PLAIN] * self._again.value
         return plain * tokens[Search.PLAIN] + (safer or plain * SAFER_COST) * (tokens[Search.SAFER] + again)
 
+    def batch_seconds(self, tokens: float) -> float:
+        """Return the seconds of a batch of first tries with so many tokens."""
+        return self._per_token(Search.PLAIN, tokens) * tokens
+
     def _per_token(self, search: Search, together: float) -> float:
         measured = self._seconds[search]
         if not measured:

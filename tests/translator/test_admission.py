@@ -26,7 +26,7 @@ class World:
         self.admission = Admission(
             self.speed,
             workers=workers,
-            batch_tokens=1000,
+            batch_tokens=10,
             job_share=0.2,
             max_chars=max_chars,
             clock=lambda: self.now,
@@ -183,7 +183,7 @@ def test_a_job_has_its_share_however_much_others_wait() -> None:
     """Ten seconds of a job take fifty while one fifth is its own, and are let in for that."""
     world = World()
     world.enter("interactive", needs_s=200, within_s=10_000)
-    with pytest.raises(Refusal, match=r"needs about 50\.0 s"):
+    with pytest.raises(Refusal, match=r"needs about 50\.1 s"):
         world.enter("hurried", needs_s=10, within_s=20, lane=priority.JOB)
     world.enter("patient", needs_s=10, within_s=70, lane=priority.JOB)
 
