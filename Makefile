@@ -6,13 +6,17 @@ STUBS := khulasa/v1
 GOOGLEAPIS = $(shell $(BIN)/python -c "import google.rpc as m, pathlib; print(pathlib.Path(list(m.__path__)[0]).parents[1])")
 WELLKNOWN = $(shell $(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / '_proto')")
 
-.PHONY: demo test check proto lock bench faults clean image wheels image-demo manifests
+.PHONY: demo test page-test check proto lock bench faults clean image wheels image-demo manifests
 
 demo: .venv/ready         ## run the main job: an article through all three services
 	$(BIN)/python examples/demo.py
 
 test: .venv/train-ready .venv/deploy-ready ## all tests; starts the redis-server that comes with the packages
 	$(BIN)/python -m pytest
+
+page-test: .venv/ready    ## the reader page in a browser; on Debian, as root, it gets Chromium where there is none
+	command -v chromium || (apt-get update -q && apt-get install -y -q --no-install-recommends chromium)
+	$(BIN)/python -m pytest tests/page
 
 check: .venv/ready        ## style, types, protos, stubs
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ OURS = Path(__file__).parents[1] / "tests" / "articles"
 
 
 def load(path: Path | None, count: int, *, words: int | None = None) -> list[str]:
-    """Return `count` different texts, cut to `words`. Without a file: the tests' articles, each paragraph numbered anew.
+    """Return `count` different texts, cut to `words`. Without a file: the tests' articles, with numbered paragraphs.
 
     Of a file with fewer articles there are as many as it has.
     """

@@ -2,8 +2,9 @@
 
     python -m benchmarks.batch_cost [--articles FILE.jsonl.gz] [--words 20] [--most 1000]
 
-All articles of a step are sent to the gateway together, the cache bypassed. The cost is the time from the first article
-to the last answer, times the processors, over the sentences decoded; beside it the time that the engine itself was busy.
+All articles of a step are sent to the gateway together, the cache bypassed. The cost is the time from the first
+article to the last answer, times the processors, over the sentences decoded; beside it the time that the engine itself
+was busy.
 Second tries are off, since how many there are differs from article to article.
 """
 

@@ -3,9 +3,9 @@
     python -m benchmarks.load [--articles FILE.jsonl.gz] [--words 60] [--deadline 15] [--seconds 40] [--overload 60]
 
 First the capacity is measured with 32 callers that each send their next article when they have an answer. Then articles
-arrive as a Poisson process at multiples of that rate, each with a deadline, the cache bypassed. What is counted of a run
-leaves out its first seconds, in which the queue fills. Last comes the overload: three times the capacity for a minute,
-and half of it right after. A plot lies beside the result.
+arrive as a Poisson process at multiples of that rate, each with a deadline, the cache bypassed. Goodput leaves out the
+first seconds of a run, in which the queue fills. Last comes the overload: three times the capacity for a minute, and
+half of it right after. A plot lies beside the result.
 """
 
 import argparse
@@ -83,7 +83,7 @@ class Load:
         self._metrics = Metrics(services, "translator")
 
     async def capacity(self, seconds: float) -> float:
-        """Return the articles a second of callers that wait for their answers; the first third of the time is left out."""
+        """Return the articles a second of callers that wait for their answers; the first third is left out."""
         ended: list[float] = []
         started = time.perf_counter()
 

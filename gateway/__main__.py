@@ -114,6 +114,7 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
                     max_call_s=settings.max_call_s,
                     max_calls=settings.max_calls,
                     credentials=settings.credentials() if settings.tokens_file else None,
+                    jobs=jobs,
                 )
             )
         await serve(

@@ -50,9 +50,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
     async def ProcessArticle(  # type: ignore[override]  # an Answer serializes as the message does
         self, request: gateway_pb2.ProcessArticleRequest, context: Context
     ) -> Answer:
-        answer = await self._answer(request.article, request.options)
-        call_fields(**_counts(answer.provenance))
-        return answer
+        return await self.answer(request.article, request.options)
 
     async def StreamArticle(self, request: gateway_pb2.StreamArticleRequest, context: Context) -> AsyncIterator[Event]:
         async for event in self.stream(request.article, request.options):
@@ -146,10 +144,13 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         call_fields(purged=purged)
         return gateway_pb2.PurgeClientResponse(purged_values=purged)
 
-    async def _answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
+    async def answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
+        """Check one article and return its answer, for every way into the gateway. Raises Refusal."""
         validation.check_article(article)
         validation.check_options(options)
-        return await self._pipeline.answer(article, resolved(options, self._glossaries))
+        answer = await self._pipeline.answer(article, resolved(options, self._glossaries))
+        call_fields(**_counts(answer.provenance))
+        return answer
 
     async def _answer_one(
         self,
@@ -163,7 +164,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
             if refused:
                 raise refused
             async with asyncio.timeout(self._max_article_s):
-                answer = await self._answer(request.article, request.options)
+                answer = await self.answer(request.article, request.options)
                 response.result.ParseFromString(answer.SerializeToString())
         except Refusal as refusal:
             _refuse(response, refusal)

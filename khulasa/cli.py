@@ -33,7 +33,7 @@ from khulasa.channel import TLS_VARIABLE, TOKEN_VARIABLE
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
 from khulasa.job_commands import job_app
-from khulasa.jobs import command as run_command
+from khulasa.jobs.command import run as run_job
 from khulasa.reading import decode, looks_like_html
 from khulasa.show import show_result, show_summary, to_json
 from khulasa.token_commands import app as token_app
@@ -45,7 +45,7 @@ app = typer.Typer(no_args_is_help=True)
 app.command()(train)
 app.add_typer(model_commands.app, name="model")
 DEFAULT_HTTP_ADDRESS = "127.0.0.1:8080"
-job_app.command()(run_command.run)
+job_app.command("run")(run_job)
 app.add_typer(job_app, name="job")
 app.add_typer(token_app, name="token")
 cache = typer.Typer(help="What a gateway keeps of articles.", no_args_is_help=True)

@@ -16,7 +16,6 @@ from typing import IO, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from khulasa.article_options import (
     Address,
@@ -127,12 +126,10 @@ def list_jobs(gateway: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> No
         for job in found:
             _show(job, as_json)
         return
-    table = Table("job", "name", "begun", "state", "articles", "done", "failed", "duplicates", box=None)
     for job in found:
         begun = f"{job.created:%Y-%m-%d %H:%M} UTC" if job.created else ""
-        counts = (str(number) for number in (job.articles, job.done, job.failed, job.duplicates))
-        table.add_row(job.name.removeprefix(COLLECTION), job.display_name, begun, job.state.name.lower(), *counts)
-    console.print(table)
+        counts = f"{job.done + job.failed} of {job.articles}"
+        console.print(f"{job.name}  {begun}  {job.state.name.lower():9}  {counts}  {job.display_name}", markup=False)
 
 
 @job_app.command()

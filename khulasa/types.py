@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas
 
 from khulasa.errors import KhulasaError
 
@@ -178,6 +182,11 @@ class Paragraph:
         """The English sentences, joined."""
         return " ".join(sentence.translation for sentence in self.sentences if sentence.translation)
 
+    def _repr_html_(self) -> str:
+        from khulasa.notebook import paragraphs_html  # it needs these types
+
+        return paragraphs_html([self])
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractedText:
@@ -202,6 +211,11 @@ class Translation:
         in_text = (paragraph for paragraph in self.paragraphs if paragraph.kind == ParagraphKind.TITLE)
         title = self.title or next(in_text, None)
         return title.translation if title else ""
+
+    def _repr_html_(self) -> str:
+        from khulasa.notebook import translation_html
+
+        return translation_html(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +269,30 @@ class Result:
     summary: tuple[SummarySentence, ...]
     provenance: Provenance
 
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """Return a row for each sentence, headline included. Raises ImportError where pandas is not installed."""
+        import pandas  # a user's own; the client needs none of it
+
+        from khulasa.notebook import sentence_rows
+
+        return pandas.DataFrame(sentence_rows(self))
+
+    def _repr_html_(self) -> str:
+        from khulasa.notebook import result_html
+
+        return result_html(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The summary, as an event of a stream."""
 
     sentences: tuple[SummarySentence, ...]
+
+    def _repr_html_(self) -> str:
+        from khulasa.notebook import summary_html
+
+        return summary_html(self.sentences)
 
 
 Event = ExtractedText | Paragraph | Summary | Provenance

@@ -130,7 +130,7 @@ class Services:
         await self.stop()
 
     async def _wait_until_ready(self) -> None:
-        ready = asyncio.create_task(_until_serving(self.health_address))
+        ready = asyncio.create_task(until_serving(self.health_address))
         ended = asyncio.create_task(self.wait())
         done, pending = await asyncio.wait({ready, ended}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -145,7 +145,7 @@ class Services:
             raise CannotStart(f"The services were not ready within {START_S:g} s.")
 
 
-async def _until_serving(address: str) -> None:
+async def until_serving(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",

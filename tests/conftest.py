@@ -210,6 +210,7 @@ class Stack:
         self.servers: dict[str, Server] = {}
         self.pipeline: Pipeline | None = None
         self.gateway: GatewayService | None = None
+        self.jobs: JobParts | None = None
 
 
 @pytest.fixture(scope="session")
@@ -307,7 +308,7 @@ async def start_stack(
 
     jobs = None
     if job_settings is not None:
-        jobs = await JobParts.start(job_settings, pipeline, glossaries or {}, parts)
+        jobs = stack.jobs = await JobParts.start(job_settings, pipeline, glossaries or {}, parts)
     credentials = ClientCredentials(clients) if clients else None
     await start_server(stack, "gateway", register, parts, credentials=credentials)
     return stack

@@ -20,13 +20,17 @@ from gateway.http import openapi, reader
 from gateway.http.articles import Articles
 from gateway.http.calls import FORM, JSON, Asked, Call, Door
 from gateway.http.guard import Guard
+from gateway.http.jobs import Jobs
 from gateway.http.libretranslate import LibreTranslate, api_key, refusal_response
 from gateway.http.problems import problem_response
+from gateway.jobs.parts import JobParts
 from gateway.service import GatewayService
 from services.harness.errors import Reason, Refusal
 
 
-def application(service: GatewayService, door: Door, *, hosts: Iterable[str]) -> Starlette:
+def application(
+    service: GatewayService, door: Door, *, hosts: Iterable[str], jobs: JobParts | None = None
+) -> Starlette:
     """Return the gateway's HTTP side. `hosts` are its names beside those of loopback."""
     articles, libre = Articles(service), LibreTranslate(service, key_required=door.credentials is not None)
     document = openapi.document()
@@ -63,6 +67,7 @@ def application(service: GatewayService, door: Door, *, hosts: Iterable[str]) ->
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", Call(door, metrics), methods=["GET"]),
+        *(_job_routes(door, Jobs(jobs.jobs, jobs.operations)) if jobs else []),
         *reader.routes(),
     ]
     return Starlette(
@@ -70,6 +75,17 @@ def application(service: GatewayService, door: Door, *, hosts: Iterable[str]) ->
         middleware=[Middleware(Guard, hosts=list(hosts))],
         exception_handlers={404: _unknown_path, 405: _unknown_method},
     )
+
+
+def _job_routes(door: Door, jobs: Jobs) -> list[BaseRoute]:
+    return [
+        Route("/v1/jobs", Call(door, jobs.create), methods=["POST"]),
+        Route("/v1/jobs", Call(door, jobs.list), methods=["GET"]),
+        Route("/v1/jobs/{job}:cancel", Call(door, jobs.cancel, content_types=(JSON, "")), methods=["POST"]),
+        Route("/v1/jobs/{job}/results", Call(door, jobs.results), methods=["GET"]),
+        Route("/v1/jobs/{job}", Call(door, jobs.get), methods=["GET"]),
+        Route("/v1/jobs/{job}", Call(door, jobs.delete), methods=["DELETE"]),
+    ]
 
 
 async def _unknown_path(request: Request, error: Exception) -> Response:

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from gateway.http import bodies
 from gateway.http.calls import JSON, Asked, EventStream
 from gateway.http.problems import problem
-from gateway.pipeline import add
 from gateway.service import GatewayService
 from khulasa.v1 import article_pb2, gateway_pb2
 from services.harness.errors import Reason, Refusal
@@ -28,11 +27,8 @@ class Articles:
     async def process(self, asked: Asked) -> Response:
         """Answer with the whole article."""
         request = await _read(asked, gateway_pb2.ProcessArticleRequest)
-        answer = gateway_pb2.ProcessArticleResponse()
-        async with aclosing(self._service.stream(request.article, request.options)) as events:
-            async for event in events:
-                add(answer, event)
-        text = await asyncio.to_thread(as_json, answer)  # of 1 MB it takes seconds
+        answer = await self._service.answer(request.article, request.options)
+        text = await asyncio.to_thread(lambda: as_json(answer.message()))  # of 1 MB it takes seconds
         return Response(text, media_type=JSON, headers={"Cache-Control": "no-store"})
 
     async def stream(self, asked: Asked) -> Response:

@@ -59,8 +59,12 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 def message_of(body: bytes, kind: type[Request]) -> Request:
     """Return the message that the body holds as JSON. Raises Refusal."""
-    value = json_object(body)
-    _check(value, kind.DESCRIPTOR.fields, "")
+    return message_from(json_object(body), kind)
+
+
+def message_from(value: dict[str, Any], kind: type[Request], path: str = "") -> Request:
+    """Return the message that an object stands for; `path` is where in the body. Raises Refusal."""
+    _check(value, kind.DESCRIPTOR.fields, path)
     try:
         return json_format.ParseDict(value, kind())
     except (json_format.ParseError, ValueError) as error:

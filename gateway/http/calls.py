@@ -129,7 +129,9 @@ class Call:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope)
-        method = f"{scope['method']} {scope['path']}"  # a path of ours: the router has matched it
+        job = scope.get("path_params", {}).get("job")
+        path = scope["path"].replace(job, "JOB") if job else scope["path"]  # a path of ours: the router has matched it
+        method = f"{scope['method']} {path}"
         started = time.perf_counter()
         fields = logs.start_call_fields()
         answer = _Answer(send)
@@ -189,7 +191,7 @@ class Call:
             )
         authorization = request.headers.get("authorization")
         if door.credentials and (authorization or self._key_in_body is None):
-            caller.start(door.credentials.caller_of(authorization))
+            self._begin(door.credentials, authorization)
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.method == "POST" and content_type not in self._content_types:
             expected = " or ".join(filter(None, self._content_types))
@@ -201,8 +203,14 @@ class Call:
         asked = Asked(request, await bodies.read(receive, request.headers.get("content-length")), content_type)
         if door.credentials and not authorization and self._key_in_body:
             key = self._key_in_body(asked)
-            caller.start(door.credentials.caller_of(f"Bearer {key}" if key else None))
+            self._begin(door.credentials, f"Bearer {key}" if key else None)
         await _accompanied(self._work(asked, receive, answer), receive, answer)
+
+    @staticmethod
+    def _begin(credentials: Credentials, authorization: str | None) -> None:
+        name = credentials.caller_of(authorization)
+        caller.start(name)
+        logs.call_fields(caller=name)
 
     async def _work(self, asked: Asked, receive: Receive, answer: "_Answer") -> None:
         response = await self._behaviour(asked)

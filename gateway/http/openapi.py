@@ -10,8 +10,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.http.calls import MAX_TIMEOUT_S, TIMEOUT_HEADER
 from gateway.http.libretranslate import MAX_TEXTS
 from gateway.http.problems import MEDIA_TYPE
+from gateway.jobs.service import MAX_PAGE_SIZE
 from gateway.validation import BUDGET_RANGES, MAX_ARTICLE_BYTES, MAX_TITLE_CHARS
-from khulasa.v1 import gateway_pb2
+from khulasa.v1 import gateway_pb2, jobs_pb2
 from services.harness.errors import Reason
 from services.harness.terms import MAX_TERM_CHARS, MAX_TERMS
 
@@ -26,6 +27,13 @@ def document() -> Schema:
     for message in (gateway_pb2.ProcessArticleRequest, gateway_pb2.StreamArticleRequest):
         _add_request(message.DESCRIPTOR, schemas)
     _add_answer(gateway_pb2.ProcessArticleResponse.DESCRIPTOR, schemas)
+    _add_request(jobs_pb2.JobHeader.DESCRIPTOR, schemas)
+    _add_request(jobs_pb2.JobArticle.DESCRIPTOR, schemas)
+    schemas["CreateJobRequest"] = schemas["JobHeader"] | {
+        "properties": schemas["JobHeader"]["properties"]
+        | {"articles": {"type": "array", "minItems": 1, "items": _ref("JobArticle")}},
+        "required": ["requestId", "articles"],
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -59,6 +67,7 @@ def document() -> Schema:
                     },
                 )
             },
+            **_job_paths(),
             "/translate": {"post": _libre("translate", "LibreTranslate: translate texts.", _TRANSLATE, _TRANSLATED)},
             "/detect": {
                 "post": _libre(
@@ -97,6 +106,54 @@ def document() -> Schema:
     }
 
 
+def _job_paths() -> Schema:
+    operation: Schema = {"type": "object", "required": ["name", "done"]}
+    job: Schema = {
+        "name": "job",
+        "in": "path",
+        "required": True,
+        "description": "What follows `operations/` in the operation's name.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    }
+    pages: list[Schema] = [
+        {"name": "pageSize", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": MAX_PAGE_SIZE}},
+        {"name": "pageToken", "in": "query", "schema": {"type": "string"}},
+    ]
+    problems = _problems()
+
+    def method(name: str, summary: str, status: str, answer: Schema | None, parameters: list[Schema]) -> Schema:
+        done: Schema = _answer("Done.", answer) if answer else {"description": "Done."}
+        return {
+            "operationId": name,
+            "summary": summary,
+            "parameters": parameters,
+            "responses": {status: done} | problems,
+        }
+
+    create = method("createJob", "Begin a job.", "201", operation, [])
+    create["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref("CreateJobRequest")}}}
+    listed: Schema = {"type": "object", "required": ["operations", "nextPageToken"]}
+    results: Schema = {"type": "object", "required": ["results", "nextPageToken"]}
+    return {
+        "/v1/jobs": {"post": create, "get": method("listJobs", "Your jobs, newest first.", "200", listed, pages)},
+        "/v1/jobs/{job}": {
+            "get": method("getJob", "How far a job is.", "200", operation, [job]),
+            "delete": method("deleteJob", "Remove a job that has ended.", "204", None, [job]),
+        },
+        "/v1/jobs/{job}:cancel": {"post": method("cancelJob", "Stop a job.", "200", operation, [job])},
+        "/v1/jobs/{job}/results": {
+            "get": method("listJobResults", "The results that there are.", "200", results, [job, *pages])
+        },
+    }
+
+
+def _problems() -> Schema:
+    return {
+        code: {"description": description, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
+        for code, description in _PROBLEMS.items()
+    }
+
+
 def _call(name: str, summary: str, request: Schema, responses: Schema) -> Schema:
     return {
         "operationId": name,
@@ -110,11 +167,7 @@ def _call(name: str, summary: str, request: Schema, responses: Schema) -> Schema
             }
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
-        "responses": responses
-        | {
-            code: {"description": description, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
-            for code, description in _PROBLEMS.items()
-        },
+        "responses": responses | _problems(),
     }
 
 
@@ -207,6 +260,7 @@ _SHAPES: dict[str, Schema] = {
     "Article": {"oneOf": [{"required": ["text"]}, {"required": ["html"]}]},
     "SummaryBudget": {"maxProperties": 1},
     "GlossaryTerm": {"required": ["source"]},
+    "JobArticle": {"required": ["id", "article"]},
 }
 _EVENT: Schema = {
     "type": "object",

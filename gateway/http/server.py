@@ -10,6 +10,7 @@ import uvicorn
 
 from gateway.http.app import application
 from gateway.http.calls import Credentials, Door
+from gateway.jobs.parts import JobParts
 from gateway.service import GatewayService
 
 log = structlog.get_logger()
@@ -27,12 +28,13 @@ class HttpServer:
         max_call_s: float,
         max_calls: int,
         credentials: Credentials | None = None,
+        jobs: JobParts | None = None,
     ) -> None:
         """`address` is host and port, port 0 a free one; `hosts` are names to answer to beside those of loopback."""
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._door = Door(max_call_s=max_call_s, max_calls=max_calls, credentials=credentials)
-        self._app = application(service, self._door, hosts=[*hosts.split(","), self._host])
+        self._app = application(service, self._door, hosts=[*hosts.split(","), self._host], jobs=jobs)
         self._serving: asyncio.Task[None] | None = None
         self._server: _Server | None = None
         self.port = 0

@@ -5,6 +5,8 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 
+from redis.exceptions import RedisError
+
 from gateway import validation
 from gateway.glossaries import Glossaries, resolved
 from gateway.jobs import duplicates
@@ -16,6 +18,8 @@ MAX_NAME_CHARS = 200
 NEXT_ARTICLE_S = 60.0
 AT_ONCE = 100
 AT_ONCE_BYTES = 1_000_000
+AT_ONCE_S = 30.0
+"""What a slow sender has sent is laid down after so long, which also shows that the upload goes on."""
 ARTICLE_BYTES = 2_048
 """What an article counts for beside its text: its result's offsets, scores and names, compressed."""
 
@@ -87,6 +91,7 @@ class _Intake:
         self._todo: list[int] = []
         self._results: list[jobs_pb2.JobResult] = []
         self._size = 0
+        self._flushed_at = asyncio.get_running_loop().time()
 
     @property
     def digest(self) -> str:
@@ -120,7 +125,8 @@ class _Intake:
                 self._todo.append(index)
             else:
                 self._followers.setdefault(first, []).append(index)
-        if len(self._articles) + len(self._results) >= AT_ONCE or self._size >= AT_ONCE_BYTES:
+        full = len(self._articles) + len(self._results) >= AT_ONCE or self._size >= AT_ONCE_BYTES
+        if full or asyncio.get_running_loop().time() >= self._flushed_at + AT_ONCE_S:
             await self.flush()
 
     async def flush(self) -> None:
@@ -130,6 +136,7 @@ class _Intake:
                 self._upload, size=self._size, articles=self._articles, todo=self._todo, refused=self._results
             )
         self._articles, self._todo, self._results, self._size = {}, [], [], 0
+        self._flushed_at = asyncio.get_running_loop().time()
 
     async def begin(self, caller: str, header: jobs_pb2.JobHeader) -> str:
         """Make it a job; return the id of the request's job. Raises Refusal, Full, Gone."""
@@ -198,7 +205,7 @@ async def _abandon(store: JobStore, upload: str) -> None:
     """Remove what was taken in; what cannot be removed now is when its time has come."""
     if not upload:
         return
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
         await asyncio.shield(store.remove(upload))
 
 

@@ -186,8 +186,9 @@ if now > 0 then
 end
 redis.call('ZREM', root .. ':ends', job)
 if state == 'RUNNING' or state == '' then return state end
-redis.call('HINCRBY', root .. ':bytes', 'of:' .. caller, -number('bytes'))
-redis.call('HINCRBY', root .. ':bytes', 'all', -number('bytes'))
+local less = 0 - number('bytes')  -- not the minus sign alone: of 0 it makes "-0", which is no number to Redis
+redis.call('HINCRBY', root .. ':bytes', 'of:' .. caller, less)
+redis.call('HINCRBY', root .. ':bytes', 'all', less)
 if state ~= 'UPLOADING' then
   redis.call('HDEL', root .. ':requests', get('request'))
   redis.call('ZREM', root .. ':callers:' .. caller, job)

@@ -115,12 +115,12 @@ class Evicts(Exception):
 class JobStore:
     """All jobs of all callers."""
 
-    def __init__(self, url: str, *, limits: JobLimits, keep_s: float, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, limits: JobLimits, keep_s: float, timeout_s: float = 3.0) -> None:
         self._redis = redis.asyncio.Redis.from_url(
             url,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
         )
         self._limits = limits
         self._keep_ms = round(keep_s * 1000)

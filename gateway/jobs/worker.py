@@ -79,14 +79,14 @@ class Worker:
         self._turns = itertools.count(1)
         self._turn_of: dict[str, int] = {}
         self._wake = asyncio.Event()
-        self._looked_at = -math.inf
+        self._looked_at = self._claim_at = -math.inf
         self._away = False
 
     async def run(self) -> None:
         """Work until cancelled; then articles in the works are given back."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                for each in (self._taking(), self._claiming(), self._renewing(), self._sweeping()):
+                for each in (self._taking(), self._renewing(), self._sweeping()):
                     tasks.create_task(each)
         finally:
             await self._give_back()
@@ -105,10 +105,11 @@ class Worker:
         while True:
             async with self._patient():
                 await self._look()
+                await self._claim()
                 while self._places() and await self._take_one():
                     pass
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(min(LOOK_S, self._pace.idle_s / 3)):
                     await self._wake.wait()
             self._wake.clear()
 
@@ -145,16 +146,17 @@ class Worker:
 
         return sorted(self._active.keys() - self._empty, key=turn)
 
-    async def _claiming(self) -> None:
-        while True:
-            async with self._patient():
-                for job in list(self._active):
-                    if not self._places():
-                        break
-                    found = await self._store.claim(job, self._name, idle_s=self._pace.idle_s, count=self._places())
-                    for taken in found:
-                        self._begin(taken)
-            await asyncio.sleep(self._pace.idle_s / 3)
+    async def _claim(self) -> None:
+        """Take over the articles of silent workers, when it is time to; before new ones, which may never end."""
+        now = asyncio.get_running_loop().time()
+        if now < self._claim_at:
+            return
+        for job in list(self._active):
+            if not (places := self._places()):
+                return  # there may be more of them: it stays time
+            for taken in await self._store.claim(job, self._name, idle_s=self._pace.idle_s, count=places):
+                self._begin(taken)
+        self._claim_at = now + self._pace.idle_s / 3
 
     async def _renewing(self) -> None:
         while True:
@@ -306,8 +308,6 @@ class Worker:
 
     async def _settle(self, taken: Taken, settled: list[Settled], alone: list[int]) -> None:
         await self._keep(taken.job, settled, entry=taken.entry, alone=alone)
-        for one in settled:
-            ARTICLES.labels("failed" if one.result.status.code else "done").inc()
 
     async def _keep(self, job: str, settled: list[Settled], *, entry: str = "", alone: list[int] | None = None) -> None:
         """Keep results, however long the Redis is away. Raises Gone if the job does not run any more."""
@@ -316,6 +316,8 @@ class Worker:
                 state = await self._store.settle(job, settled, entry=entry, alone=alone or [])
                 if state is None or state == State.CANCELLED:
                     raise Gone
+                for one in settled:
+                    ARTICLES.labels("failed" if one.result.status.code else "done").inc()
                 return
 
     @contextlib.asynccontextmanager

@@ -164,7 +164,7 @@ async def run_here(
     """Run here with any way to answer an article; return the exit status. Raises RunRefused or RunStopped."""
     ledger = Ledger.open(path, source, options)
     plan = Plan(ledger.index, ledger.counts, limit=limit, only_failed=only_failed)
-    progress = RunProgress(ledger.counts, source, complaints)
+    progress = RunProgress(ledger.counts, source, complaints, limit=limit)
     answerer = Answerer(process, AdaptiveLimit(at_once), patience_s, progress.tell)
     work = Run(source, ledger, plan, answerer, progress)
     interrupted = False

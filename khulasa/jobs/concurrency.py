@@ -1,9 +1,9 @@
 """How many articles are under way at once: found out while running, not set.
 
-The limit rises by one for every round of answers and falls by a third when the gateway says RESOURCE_EXHAUSTED, as TCP
-does; it also falls when answers take four times as long as they have taken, for then three quarters of the time is
-waiting in the translator's queue, and more at once would only make others wait. While the gateway is away or has said when
-to come back, nobody calls.
+The limit doubles with every round of answers; after the first cut it rises by one a round, as TCP does. It falls by a
+third when the gateway says RESOURCE_EXHAUSTED, and a little when answers take four times as long as they have taken:
+then three quarters of the time is waiting in a queue, and more at once would only make others wait. While
+the gateway is away or has said when to come back, nobody calls.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ CUT_FOR_LATENCY = 0.9
 QUEUEING = 4.0
 SMOOTHING = 0.1
 FORGETTING = 1.002
-"""By this factor the best latency is forgotten with each answer: a gateway that became slower is not cut down for ever."""
+"""By this factor the best latency is forgotten with each answer: a gateway may become slower."""
 AWAY_S = 0.5
 LONGEST_AWAY_S = 15.0
 CHARS_OF_OVERHEAD = 500
@@ -80,7 +80,7 @@ class AdaptiveLimit:
                 self._cut(CUT_FOR_LATENCY, began_at)
                 return
         if self.under_way >= int(self.now):  # only a limit that is reached may rise
-            self.now = min(float(self.highest), self.now + 1 / self.now)
+            self.now = min(float(self.highest), self.now + (1 / self.now if self._last_cut_at else 1))
 
     def overloaded(self, began_at: float, retry_after_s: float | None) -> None:
         """Learn that the gateway has too much to do."""
@@ -97,7 +97,8 @@ class AdaptiveLimit:
     async def close(self) -> None:
         """Begin no more calls."""
         self._closed = True
-        await self._tell()
+        async with self._changed:
+            self._changed.notify_all()
 
     def _pause_s(self) -> float | None:
         """Return None if a call may begin, seconds to wait, or 0 to wait for the end of another call."""
@@ -117,4 +118,5 @@ class AdaptiveLimit:
 
     async def _tell(self) -> None:
         async with self._changed:
-            self._changed.notify_all()
+            # As many as there is room for; each that is woken in vain costs time.
+            self._changed.notify(max(1, int(self.now) - self.under_way))

@@ -84,14 +84,21 @@ def _letters(text: str) -> tuple[list[str], list[int], list[int]]:
     letters: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
+    dropped_at: int | None = None
+    after_space = True
     for match in _CLUSTER.finditer(text):
         plain = _DROPPED.sub("", unicodedata.normalize("NFKC", match.group())).translate(_QUOTES)
         if match.group().isspace():
+            after_space = True
             continue
+        # What is dropped belongs to the letter before, at the start of a word to the one after.
         if plain.strip():
             letters.append(plain)
-            starts.append(match.start())
+            starts.append(match.start() if dropped_at is None else dropped_at)
             ends.append(match.end())
-        elif ends:
-            ends[-1] = match.end()  # what is dropped belongs to the letter before
+            dropped_at, after_space = None, False
+        elif not after_space:
+            ends[-1] = match.end()
+        elif dropped_at is None:
+            dropped_at = match.start()
     return letters, starts, ends

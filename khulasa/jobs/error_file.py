@@ -44,6 +44,10 @@ class ErrorFile:
         if not self._lines.size:
             self._path.unlink()
 
+    def abandon(self) -> None:
+        """Give the file back as it is."""
+        self._lines.abandon()
+
     def _clear(self) -> None:
         """Keep the newest line of each failure, by a new file that takes the old one's place."""
         new_path = self._path.with_name(f".{self._path.name}.tmp")

@@ -41,13 +41,16 @@ class InProcess:
         from gateway.pipeline import Lifetimes, Pipeline
         from khulasa.v1 import summarizer_pb2_grpc, translator_pb2_grpc
         from services.harness.server import Server, Service
-        from services.harness.settings import ServerSettings
+        from services.harness.settings import load
         from services.summarizer.service import SummarizerService
+        from services.translator.settings import TranslatorSettings
 
         parts = AsyncExitStack()
         try:
             translator = await _translator(parts)
             ports = {}
+            own = {"address": "127.0.0.1:0", "metrics_address": "", "max_call_s": MAX_ARTICLE_S, "drain_s": 0}
+            settings = load(TranslatorSettings).model_copy(update=own)
             for name, register in (
                 ("Translator", lambda server: translator_pb2_grpc.add_TranslatorServicer_to_server(translator, server)),
                 (
@@ -55,7 +58,6 @@ class InProcess:
                     lambda server: summarizer_pb2_grpc.add_SummarizerServicer_to_server(SummarizerService(), server),
                 ),
             ):
-                settings = ServerSettings(address="127.0.0.1:0", max_call_s=MAX_ARTICLE_S, drain_s=0, drain_notice_s=0)
                 server = Server(settings, Service(f"khulasa.v1.{name}", register, _ready))
                 await server.start()
                 parts.push_async_callback(server.drain)
@@ -116,12 +118,13 @@ def check_services() -> None:
     """Raise RunRefused where the services cannot be imported."""
     if find_spec("services") is None or find_spec("gateway") is None:
         raise RunRefused(
-            "--in-process needs the services' code: run it from a checkout of Khulasa or in an image of it, on every node; "
-            "or have the actors call a gateway."
+            "--in-process needs the services' code: run it from a checkout of Khulasa or in an image of it, on every "
+            "node; or have the actors call a gateway."
         )
 
 
 async def _translator(parts: AsyncExitStack) -> "TranslatorService":
+    from services.harness.settings import load
     from services.translator import engine
     from services.translator.model import Model
     from services.translator.queue import TranslationQueue
@@ -129,7 +132,7 @@ async def _translator(parts: AsyncExitStack) -> "TranslatorService":
     from services.translator.settings import TranslatorSettings
     from services.translator.translation import ParagraphTranslator
 
-    settings = TranslatorSettings()
+    settings = load(TranslatorSettings)
     model = await asyncio.to_thread(Model.open, settings.model)
     loaded = await asyncio.to_thread(engine.load, model, workers=settings.threads, threads_per_worker=1)
     queue = TranslationQueue(

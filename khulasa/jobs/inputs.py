@@ -197,20 +197,22 @@ class CsvRows(_File):
     def _read(self, data: Lines) -> Iterator[Entry]:
         csv.field_size_limit(MAX_LINE_BYTES)
         # What is no UTF-8 becomes surrogates, so that the row that has it can be named and the others be read.
-        text = io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        rows = csv.DictReader(text, delimiter=self._delimiter)
-        self.fields.check(rows.fieldnames or [], self.path)
-        while True:
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                number = rows.line_num
-                yield Entry(number, f"line-{number}", error=_malformed(f"Line {number} is no CSV: {error}. Mend it."))
-                continue
-            fields = {name: value for name, value in row.items() if isinstance(name, str) and value}
-            yield entry_of(fields, rows.line_num, self.fields)
+        with io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+            rows = csv.DictReader(text, delimiter=self._delimiter)
+            self.fields.check(rows.fieldnames or [], self.path)
+            while True:
+                try:
+                    row = next(rows)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    number = rows.line_num
+                    yield Entry(
+                        number, f"line-{number}", error=_malformed(f"Line {number} is no CSV: {error}. Mend it.")
+                    )
+                    continue
+                fields = {name: value for name, value in row.items() if isinstance(name, str) and value}
+                yield entry_of(fields, rows.line_num, self.fields)
 
 
 class ParquetRows(Input):

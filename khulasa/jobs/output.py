@@ -48,6 +48,10 @@ class Output(ABC):
         """Have all that was written survive a power cut."""
 
     @abstractmethod
+    def abandon(self) -> None:
+        """Give the files back as they are."""
+
+    @abstractmethod
     def close(self) -> None:
         """Finish: what waits for a part becomes one."""
 
@@ -123,6 +127,9 @@ class JsonLines(Output):
         with _writing(self.path):
             self._file.truncate(0)
         self.size = 0
+
+    def abandon(self) -> None:
+        self._file.close()
 
     def close(self) -> None:
         self.sync()
@@ -210,6 +217,9 @@ class ParquetParts(Output):
 
     def sync(self) -> None:
         self._journal.sync()
+
+    def abandon(self) -> None:
+        self._journal.abandon()
 
     def close(self) -> None:
         self.pack()

@@ -17,8 +17,9 @@ LINE_EVERY_S = 30.0
 class RunProgress:
     """Shows `counts`, which others keep, whenever `show` is called."""
 
-    def __init__(self, counts: Counts, source: Input, console: Console) -> None:
+    def __init__(self, counts: Counts, source: Input, console: Console, *, limit: int | None = None) -> None:
         self._counts = counts
+        self._limit = limit
         self._source = source
         self._console = console
         self._began_at = self._told_at = self._line_at = time.monotonic()
@@ -61,8 +62,9 @@ class RunProgress:
 
     def _share(self) -> float | None:
         """Return how much is answered of what was to be done; what was read ahead does not count."""
-        share = self._source.share
-        c = self._counts
+        share, c = self._source.share, self._counts
+        if self._limit is not None:
+            return min(1.0, (c.done + c.failed) / self._limit)
         taken = c.read - c.skipped - c.passed_over
         if share is None or not taken:
             return share

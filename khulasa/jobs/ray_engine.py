@@ -1,4 +1,4 @@
-"""A run on Ray: the same plan, records and output as a run here; only the answers are made by actors, on one machine or many.
+"""A run on Ray: the same plan, records and output as a run here; only the answers are made by actors, on any machines.
 
     list what is to be done ─▶ Ray Data reads it ─▶ actors answer ─▶ write ─▶ take copies over ─▶ answer what is left
 
@@ -41,8 +41,8 @@ from khulasa.types import Article, Options, Result
 
 BLOCK_ROWS = 32
 BLOCK_BYTES = 512 * 1024
-"""Of a block, the unit that Ray moves, answers and repeats: about a hundred articles, so that every actor has some and a
-killed run loses little."""
+"""Of a block, the unit that Ray moves, answers and repeats: about a hundred articles, so that every actor has some and
+a killed run loses little."""
 LOCAL_STORE_BYTES = 200 * 1024 * 1024
 """Ray's smallest sensible object store; what is under way takes a few blocks."""
 
@@ -79,7 +79,7 @@ class RayRun:
         if self.actor.in_process:
             check_services()
         ledger = Ledger.open(self.path, self.source, self.actor.options)
-        progress = RunProgress(ledger.counts, self.source, self.console)
+        progress = RunProgress(ledger.counts, self.source, self.console, limit=limit)
         interrupted = False
         stopped: KhulasaError | None = None
         with tempfile.TemporaryDirectory(prefix="khulasa-ray-") as folder, progress, _terminated_as_interrupted():
@@ -123,6 +123,7 @@ class RayRun:
                 (copy_list if known else first_list).write(f"{place}\t{work.digest}\t\n")
                 if plan.full:
                     break
+        self.source.share = 1.0  # all is known; how much is answered of it is what is left to tell
 
     def _take_over(self, copies: Path, rest: Path, ledger: Ledger) -> None:
         """Make the records of copies from those of their firsts; list the copies for which that cannot be."""

@@ -48,9 +48,9 @@ class Ledger:
     @classmethod
     def open(cls, path: Path, source: Input, options: Options) -> Self:
         """Lock, compare, mend and read what is there. Raises RunRefused or RunStopped."""
-        run_file = RunFile(path, source, options)
+        run_file, index = RunFile(path, source, options), Index()
+        output: Output | None = None
         try:
-            index = Index()
             output = open_output(path)
             for place, record in output.recover():
                 index.add_done(record["id"])
@@ -58,6 +58,9 @@ class Ledger:
                     index.add_first(record["digest"], record["id"], place)
             return cls(output, ErrorFile(beside(path, "errors.jsonl"), index), index, Counts(), run_file)
         except BaseException:
+            if output:
+                output.abandon()
+            index.close()
             run_file.close()
             raise
 
@@ -89,6 +92,10 @@ class Ledger:
         try:
             self.output.close()
             self.errors.finish()
+        except RunStopped:
+            self.output.abandon()
+            self.errors.abandon()
+            raise
         finally:
             self.index.close()
             self.run_file.close()

@@ -10,8 +10,9 @@ Any method may answer:
                       that this version does not know) and what the fields below name
   UNAUTHENTICATED     TOKEN_MISSING, TOKEN_UNKNOWN, TOKEN_UNREADABLE: callers are asked who they are. Send the token as
                       metadata "authorization: Bearer TOKEN"; CERTIFICATE_UNUSABLE: a certificate without a name
-  RESOURCE_EXHAUSTED  OVERLOADED: more at once than can be done in time; RATE_EXCEEDED, TOO_MANY_AT_ONCE, QUOTA_EXCEEDED:
-                      a limit of the caller's own, with google.rpc.QuotaFailure. RetryInfo says when to come back
+  RESOURCE_EXHAUSTED  OVERLOADED: more at once than can be done in time, told before the work; RATE_EXCEEDED,
+                      TOO_MANY_AT_ONCE, QUOTA_EXCEEDED: a limit of the caller's own, with google.rpc.QuotaFailure.
+                      RetryInfo says when to come back
   FAILED_PRECONDITION MODEL_UNEXPECTED: the translator has another model than the operator wants
   UNAVAILABLE         TRANSLATOR_UNAVAILABLE, SUMMARIZER_UNAVAILABLE, DRAINING: safe to try again
   DEADLINE_EXCEEDED   DEADLINE_EXCEEDED: the caller's time, or without a deadline the server's own (300 s), was used up

@@ -61,7 +61,12 @@ class TranslatorServicer:
         INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
         TERM_UNREADABLE, REPEATED_TERM
         FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
-        RESOURCE_EXHAUSTED   OVERLOADED: the queue is full; safe to try again after RetryInfo.retry_delay
+        RESOURCE_EXHAUSTED   OVERLOADED: the queue is full, or there is no time for the call before its deadline, or only
+        at the cost of calls let in before; told at once, and safe to try again after
+        RetryInfo.retry_delay
+        The metadata khulasa-caller (percent-encoded) and khulasa-priority ("interactive", by default, or "job") tell whose
+        share of the engine the call has. khulasa-work and khulasa-work-chars make several calls one work: its id, and the
+        code points of all its paragraphs; the first call lets all of them in, or none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,12 @@ class TranslatorStub:
       INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
                            TERM_UNREADABLE, REPEATED_TERM
       FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
-      RESOURCE_EXHAUSTED   OVERLOADED: the queue is full; safe to try again after RetryInfo.retry_delay
+      RESOURCE_EXHAUSTED   OVERLOADED: the queue is full, or there is no time for the call before its deadline, or only
+                           at the cost of calls let in before; told at once, and safe to try again after
+                           RetryInfo.retry_delay
+    The metadata khulasa-caller (percent-encoded) and khulasa-priority ("interactive", by default, or "job") tell whose
+    share of the engine the call has. khulasa-work and khulasa-work-chars make several calls one work: its id, and the
+    code points of all its paragraphs; the first call lets all of them in, or none.
     """
     SplitParagraphs: _grpc.UnaryUnaryMultiCallable[_translator_pb2.SplitParagraphsRequest, _translator_pb2.SplitParagraphsResponse]
     """Splits each paragraph into sentences without translating them.
@@ -57,7 +62,12 @@ class TranslatorAsyncStub(TranslatorStub):
       INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
                            TERM_UNREADABLE, REPEATED_TERM
       FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
-      RESOURCE_EXHAUSTED   OVERLOADED: the queue is full; safe to try again after RetryInfo.retry_delay
+      RESOURCE_EXHAUSTED   OVERLOADED: the queue is full, or there is no time for the call before its deadline, or only
+                           at the cost of calls let in before; told at once, and safe to try again after
+                           RetryInfo.retry_delay
+    The metadata khulasa-caller (percent-encoded) and khulasa-priority ("interactive", by default, or "job") tell whose
+    share of the engine the call has. khulasa-work and khulasa-work-chars make several calls one work: its id, and the
+    code points of all its paragraphs; the first call lets all of them in, or none.
     """
     SplitParagraphs: _aio.UnaryUnaryMultiCallable[_translator_pb2.SplitParagraphsRequest, _translator_pb2.SplitParagraphsResponse]  # type: ignore[assignment]
     """Splits each paragraph into sentences without translating them.
@@ -79,7 +89,12 @@ class TranslatorServicer(metaclass=_abc_1.ABCMeta):
           INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
                                TERM_UNREADABLE, REPEATED_TERM
           FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
-          RESOURCE_EXHAUSTED   OVERLOADED: the queue is full; safe to try again after RetryInfo.retry_delay
+          RESOURCE_EXHAUSTED   OVERLOADED: the queue is full, or there is no time for the call before its deadline, or only
+                               at the cost of calls let in before; told at once, and safe to try again after
+                               RetryInfo.retry_delay
+        The metadata khulasa-caller (percent-encoded) and khulasa-priority ("interactive", by default, or "job") tell whose
+        share of the engine the call has. khulasa-work and khulasa-work-chars make several calls one work: its id, and the
+        code points of all its paragraphs; the first call lets all of them in, or none.
         """
 
     @_abc_1.abstractmethod

@@ -36,6 +36,7 @@ async def main(settings: TranslatorSettings) -> None:
             batch_tokens=settings.batch_tokens,
             capacity=settings.queue_sentences,
             window=settings.window_sentences,
+            job_share=settings.job_share,
         )
         queues.append(queue)
         translator = ParagraphTranslator(model, queue, second_tries=settings.second_tries)

@@ -22,7 +22,7 @@ REFUSED = Counter("khulasa_queue_refused_total", "Calls that the translator's qu
 BACKLOG = Gauge("khulasa_queue_seconds", "Time that all work let in will still take, as foretold.")
 
 MARGIN = 1.25
-"""What is foretold may be so much too short. It also covers the share of jobs that come later."""
+"""What is foretold may be so much too short. By default it also covers the share of jobs that come later."""
 TRUST_ALONE = 0.5
 """Work that finds the queue empty harms nobody, and the speed foretold may be that of an hour ago: it is refused only
 if it would take twice its time."""

@@ -24,6 +24,8 @@ class TranslatorSettings(ServerSettings):
     """Sentences that may wait; about three minutes of work on two cores. More would outlast the callers' deadlines."""
     window_sentences: int = Field(256, ge=1)
     """Of one call, the sentences in the queue at once: several batches for every core."""
+    job_share: float = Field(0.2, gt=0, lt=1)
+    """Of the engine, for jobs while others wait too: a job never stands still, and costs the others a quarter more."""
     second_tries: bool = True
     """Decode doubtful sentences again. Each costs about five times a first try, so that with a weak model, which is
     doubted often, most of the work is second tries: turn them off where speed counts more."""

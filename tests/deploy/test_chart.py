@@ -275,7 +275,7 @@ def test_the_cache_forgets_and_the_jobs_are_kept(default: list[Resource]) -> Non
     [cache_args], [jobs_args] = (
         [container["args"] for container in spec["template"]["spec"]["containers"]] for spec in (cache, jobs)
     )
-    assert "allkeys-lru" in cache_args
+    assert "allkeys-lfu" in cache_args
     assert "appendonly" not in " ".join(cache_args)
     assert cache.get("volumeClaimTemplates") is None
     assert {"noeviction", "--appendonly", "always"} <= set(jobs_args)

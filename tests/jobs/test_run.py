@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
+from khulasa.jobs.output import records_of
 from tests.conftest import Stack
 
 HEADS = ["وصل الوزير إلى", "افتتح الرئيس", "زار الوفد", "أعلنت اللجنة عن", "ناقش المجلس"]
@@ -54,9 +57,20 @@ def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(found) for found in path.read_text(encoding="utf-8").splitlines()]
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def failures(output: Path) -> list[dict[str, Any]]:
     path = output.with_name(f"{output.name}.errors.jsonl")
     return records(path) if path.exists() else []
+
+
+async def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110  # another process makes it hold
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -121,18 +135,21 @@ async def test_each_bad_line_is_named_and_the_others_are_done(gateway: str, tmp_
     assert (code, counts["done"], counts["failed"], len(failures(output))) == (1, 0, len(bad), len(bad))
 
 
-async def test_what_failed_can_be_asked_for_alone(gateway: str, stack: Stack, tmp_path: Path) -> None:
-    """`--only-failed` does what the error file has and nothing else; when all is done the file is gone."""
-    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    write_lines(source, [line(1), line(2, text="وصل الوزير. " * 60_000), line(3)])
-    code, _, _ = await job_run(source, output, "--gateway", gateway, "--limit", 2)
-    assert code == 1
-    write_lines(source, [line(1), line(2), line(3)])
-    known = json.loads((tmp_path / "out.jsonl.run.json").read_text())
-    known["input"]["head_sha256"], known["input"]["head_bytes"] = None, 1
-    (tmp_path / "out.jsonl.run.json").unlink()
-    code, counts, errors = await job_run(source, output, "--gateway", gateway, "--only-failed")
-    assert code == 2, errors  # without its run file the output is somebody else's
+async def test_what_failed_can_be_asked_for_alone(gateway: str, tmp_path: Path) -> None:
+    """`--only-failed` does what the error file has and nothing else; when nothing is left in it the file is gone."""
+    source, output = tmp_path / "in", tmp_path / "out.jsonl"
+    source.mkdir()
+    (source / "a.txt").write_text("وصل الوزير.", encoding="utf-8")
+    (source / "b.txt").write_bytes(b"\x00\x01" * 50)
+    code, counts, _ = await job_run(source, output, "--gateway", gateway)
+    assert (code, counts["done"], [f["id"] for f in failures(output)]) == (1, 1, ["b.txt"])
+    (source / "b.txt").write_text("وصل الوفد.", encoding="utf-8")
+    (source / "aa.txt").write_text("وصل الرئيس.", encoding="utf-8")
+    code, counts, _ = await job_run(source, output, "--gateway", gateway, "--only-failed")
+    assert (code, counts["done"], counts["skipped"], counts["passed_over"]) == (0, 1, 1, 1)
+    assert not output.with_name("out.jsonl.errors.jsonl").exists()
+    code, counts, _ = await job_run(source, output, "--gateway", gateway)
+    assert (code, counts["done"], counts["skipped"]) == (0, 1, 2)
 
 
 async def test_a_missing_id_is_the_number_of_the_line(gateway: str, tmp_path: Path) -> None:
@@ -141,3 +158,92 @@ async def test_a_missing_id_is_the_number_of_the_line(gateway: str, tmp_path: Pa
     write_lines(source, [line(1, id=None), line(2, id=""), line(3, id=77)])
     assert (await job_run(source, output, "--gateway", gateway))[0] == 0
     assert {record["id"] for record in records(output)} == {"line-1", "line-2", "77"}
+
+
+async def test_copies_are_translated_once_and_marked(gateway: str, stack: Stack, tmp_path: Path) -> None:
+    """Also while the first is under way, and when the first was done by an earlier run; how many is told."""
+    first = json.loads(line(1))
+    texts = [first["text"], first["text"].replace("صباح", "صَبــاح"), "\u200f" + first["text"].replace(" ", "  ")]
+    lines = [line(1, id=f"c-{n}", text=text) for n, text in enumerate(texts)]
+    for name in ("out.jsonl", "out"):
+        source, output = write_lines(tmp_path / f"{name}.in.jsonl", lines), tmp_path / name
+        code, counts, errors = await job_run(source, output, "--gateway", gateway)
+        assert (code, counts["done"], counts["duplicates"], counts["saved"]) == (0, 3, 2, 2), errors
+        write_lines(source, [*lines, line(1, id="later", text=texts[1])])
+        code, counts, errors = await job_run(source, output, "--gateway", gateway)
+        assert (code, counts["done"], counts["duplicates"], counts["saved"]) == (0, 1, 1, 1), errors
+        found = {record["id"]: record for record in records_of(output)}
+        assert len({record["duplicate_of"] for record in found.values()} - {None}) == 1
+        for number, text in enumerate(texts):
+            for sentence in found[f"c-{number}"]["translation"]["paragraphs"][0]["sentences"]:
+                assert text[sentence["span"]["start"] : sentence["span"]["end"]] == sentence["source"]
+    assert stack.engine.sentences == 3  # headline and two sentences, once
+
+
+async def test_standard_input_is_answered_while_it_is_open(gateway: str, tmp_path: Path) -> None:
+    """A pipe that says nothing holds no answer back; what comes later is done too."""
+    output = tmp_path / "out.jsonl"
+    async with running("-", output, "--gateway", gateway, stdin=asyncio.subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(line(1).encode() + b"\n")
+        await until(lambda: output.exists() and len(records(output)) == 1)
+        process.stdin.write(line(2).encode() + b"\n")
+        await process.communicate()
+        assert process.returncode == 0
+    assert [record["id"] for record in records(output)] == ["a-1", "a-2"]
+
+
+async def test_an_output_of_other_content_is_refused(gateway: str, tmp_path: Path) -> None:
+    """Another input, other options, somebody's file, a kind that we do not write: status 2, nothing touched."""
+    source, output = write_lines(tmp_path / "in.jsonl", [line(1)]), tmp_path / "out.jsonl"
+    other = write_lines(tmp_path / "other.jsonl", [line(2)])
+    assert (await job_run(source, output, "--gateway", gateway))[0] == 0
+    before = output.read_bytes()
+    (tmp_path / "notes.jsonl").write_text("notes")
+    for arguments, words in (
+        ((other, output), "another input"),
+        ((source, output, "--sentences", 5), "other options (summary_budget)"),
+        ((source, tmp_path / "notes.jsonl"), "is none of a run"),
+        ((source, tmp_path / "out.xlsx"), "no known kind"),
+        ((source, tmp_path / "absent" / "out.jsonl"), "cannot be written"),
+        ((source, output, "--in-process"), "--engine ray"),
+    ):
+        code, _, errors = await job_run(*arguments, "--gateway", gateway)
+        assert (code, words in " ".join(errors.replace("│", " ").split())) == (2, True), errors
+    assert output.read_bytes() == before
+    assert (tmp_path / "notes.jsonl").read_text() == "notes"
+
+
+async def test_a_dry_run_counts_and_estimates_and_writes_nothing(gateway: str, tmp_path: Path) -> None:
+    """How many there are, how many are done or copies, and about how long it takes."""
+    lines = [*(line(n) for n in range(5)), line(3, id="copy"), "{", line(1)]
+    source, output = write_lines(tmp_path / "in.jsonl", lines), tmp_path / "out.jsonl"
+    async with running(source, output, "--gateway", gateway, "--dry-run") as process:
+        _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert re.search(
+        "6 articles to do with [0-9]+ characters, 1 of them copies; 0 done before; 2 that", errors.decode()
+    )
+    assert "About" in errors.decode()
+    assert names(tmp_path) == ["in.jsonl"]
+
+
+async def test_a_limit_is_of_articles_that_are_not_done(gateway: str, tmp_path: Path) -> None:
+    """Each run with a limit goes on after the last."""
+    source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(5)]), tmp_path / "out.jsonl"
+    done = [(await job_run(source, output, "--gateway", gateway, "--limit", 2))[1]["done"] for _ in range(3)]
+    assert (done, len(records(output))) == ([2, 2, 1], 5)
+
+
+async def test_parquet_holds_the_same_records(gateway: str, tmp_path: Path) -> None:
+    """The column `record` is what a line of JSON has, the other columns are taken from it."""
+    source = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(12)])
+    for name in ("out.jsonl", "out"):
+        assert (await job_run(source, tmp_path / name, "--gateway", gateway))[0] == 0
+    rows = pyarrow.parquet.read_table(tmp_path / "out").to_pylist()
+    lines = {record["id"]: record for record in records(tmp_path / "out.jsonl")}
+    assert {row["id"] for row in rows} == lines.keys()
+    for row in rows:
+        translation = lines[row["id"]]["translation"]
+        assert json.loads(row["record"])["translation"] == translation
+        assert row["translation"] == " ".join(s["translation"] for s in translation["paragraphs"][0]["sentences"])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -16,11 +17,14 @@ from khulasa.types import FlagReason
 from khulasa.v1 import article_pb2
 from khulasa.words import FLAG_WORDS
 from services.translator.normalize import SCHEMES
-from tests.conftest import ROOT, Stack, plausible_english
+from tests.conftest import Stack, plausible_english
 from tests.page.conftest import Watched
 from training.user_pairs import read_user_pairs
 
-GALLERY = ROOT / "docs" / "gallery"
+BETTER = (
+    "The Civil Defence Authority in the Zahra Valley region announced on Sunday that the floods that have hit the area "
+    "since Friday evening have forced about 12,000 people to leave their homes, killed 7 and injured 43 others."
+)
 
 
 async def paste(page: Page, text: str) -> None:
@@ -249,11 +253,11 @@ async def test_recent_articles_stay_in_the_browser(page: Page, flood: str, serve
     await page.reload()
     await page.wait_for_selector("html[data-ready]")
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
     await page.click("#recent-list .open")
     await expect(page.locator(".row")).to_have_count(10)
     await expect(page.locator("#summary-list li")).to_have_count(3)
-    assert asked == []
+    assert not [path for path in asked if not path.startswith("/page/")]
     await page.click("#clear")
     await expect(page.locator("#recent")).to_be_hidden()
     await page.reload()
@@ -265,9 +269,9 @@ async def test_correction_becomes_a_training_pair(page: Page, flood: str, tmp_pa
     """Corrections are downloaded in the form that `khulasa train --pairs` reads; the page shows them from then on."""
     await read(page, flood)
     await page.click("#en-s1")
-    await page.fill("#better", "The civil defence said\ton Sunday\nthat 12,000 had to leave.")
+    await page.fill("#better", BETTER.replace(" on ", "\ton ").replace(" that ", "\n that "))
     await page.click("#save-correction")
-    await expect(page.locator("#en-s1")).to_have_text("The civil defence said on Sunday that 12,000 had to leave.")
+    await expect(page.locator("#en-s1")).to_have_text(BETTER)
     async with page.expect_download() as download:
         await page.click("#corrections")
     path = tmp_path / "corrections.tsv"
@@ -280,7 +284,7 @@ async def test_correction_becomes_a_training_pair(page: Page, flood: str, tmp_pa
     pairs = read_user_pairs(path, SCHEMES["plain-1"], seed=1)
     assert not pairs.dropped
     english = [right for _, right in [*pairs.train, *pairs.held_out]]
-    assert "The civil defence said on Sunday that 12,000 had to leave." in english
+    assert BETTER in english
 
 
 async def test_term_becomes_a_glossary(stack: Stack, page: Page, flood: str, tmp_path: Path) -> None:

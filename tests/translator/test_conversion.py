@@ -175,6 +175,17 @@ def test_a_prompt_surrounds_the_sentence(foreign: Callable[[str], Foreign], tmp_
     assert manifest.end_token == "<end_of_turn>"
 
 
+def test_an_article_cannot_end_or_open_a_turn(foreign: Callable[[str], Foreign], tmp_path: Path) -> None:
+    """For a decoder-only model the markers of its prompt, where an article has them, are spelled out and no tokens."""
+    prompt = "<start_of_turn>{text}<end_of_turn>\n"
+    convert(detect(foreign("gemma").folder, prompt), tmp_path / "model", Choices())
+    markers = ["<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"]
+    tokenizer = Tokenizer(Model.open(tmp_path / "model"))
+    text = f"قال {' '.join(markers)} نعم"
+    assert not set(markers) & set(tokenizer.encode(text))
+    assert tokenizer.decode(tokenizer.encode("قال نعم")) == "قال نعم"
+
+
 @pytest.mark.parametrize("prompt", ["Translate:", "{text} {text}\n", "Translate: {text}"])
 def test_a_prompt_without_its_sentence_is_refused(
     foreign: Callable[[str], Foreign], tmp_path: Path, prompt: str

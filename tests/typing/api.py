@@ -1,6 +1,18 @@
 """The client as a user types it: checked by mypy, never run."""
 
-from khulasa import Article, AsyncClient, Client, FlagReason, KhulasaError, Options, Result, ScoreFeature, SummaryBudget
+from khulasa import (
+    Article,
+    AsyncClient,
+    Client,
+    FlagReason,
+    Job,
+    JobState,
+    KhulasaError,
+    Options,
+    Result,
+    ScoreFeature,
+    SummaryBudget,
+)
 
 
 async def asynchronous() -> str:
@@ -17,6 +29,12 @@ async def asynchronous() -> str:
         gist = await client.process(Article(text="نص"), Options(summary_first=True))
         for chosen in gist.summary:
             print(chosen.text, [(part.feature is ScoreFeature.POSITION, part.points) for part in chosen.score_parts])
+        job: Job = await client.create_job([("1", Article(text="نص"))], request_id="monday", display_name="Monday")
+        job = await client.wait_for_job(job.name, timeout_s=3600)
+        print(job.state is JobState.ENDED, job.done, job.failed, job.duplicates, job.expires)
+        async for of_job in client.job_results(job.name):
+            if isinstance(of_job.answer, Result):
+                print(of_job.id, of_job.duplicate_of, of_job.answer.translation.headline)
         return result.translation.headline
 
 

@@ -84,6 +84,8 @@ function add(answer, name, data) {
   else if (name === "finished") answer.provenance = data.provenance;
 }
 
+const sourceOf = (paragraph) => oneLine(paragraph.sentences.map((sentence) => sentence.source).join(" "));
+
 function parts(answer) {
   const { title, paragraphs } = answer.translation;
   return [...(title ? [{ ...title, isTitle: true }] : []), ...paragraphs];
@@ -227,6 +229,10 @@ function show(name, data) {
 }
 
 function addRow(paragraph, isTitle) {
+  // Of many pages the headline is known twice, as their title and as a line of their text: once is enough to read.
+  const title = shown.answer.translation.title;
+  const again = !isTitle && paragraph.kind.endsWith("_TITLE") && title && sourceOf(paragraph) === sourceOf(title);
+  if (again) return;
   const article = byId("article");
   if (!article.querySelector(".row")) {
     byId("compose").hidden = true;

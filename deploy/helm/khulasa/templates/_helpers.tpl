@@ -167,6 +167,10 @@ annotations:
   valueFrom:
     secretKeyRef: {name: {{ include "khulasa.redisSecret" (list $ $name) }}, key: password}
 - {name: {{ $variable }}, value: "redis://:$(REDIS_{{ upper $name }}_PASSWORD)@{{ include "khulasa.name" $ }}-redis-{{ $name }}:6379/0"}
+{{- if eq $name "jobs" }}
+# Articles in jobs, and as much again for what Redis needs beside them.
+- {name: KHULASA_JOBS_MB, value: {{ div $redis.memoryMB 2 | quote }}}
+{{- end }}
 {{- end }}
 {{- end }}
 

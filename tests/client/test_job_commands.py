@@ -1,0 +1,133 @@
+"""`khulasa job …` as people type it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.embedded_redis import EmbeddedRedis
+from gateway.settings import GatewaySettings
+from tests.client.test_cli import khulasa
+from tests.conftest import ARTICLES, Stack, start_stack
+
+
+@pytest.fixture
+async def gateway(model_folder: Path, redis_url: str) -> AsyncIterator[str]:
+    """The address of a gateway that takes jobs."""
+    async with AsyncExitStack() as parts:
+        redis = await EmbeddedRedis.start_keeping(None, memory_mb=64)
+        parts.push_async_callback(redis.stop)
+        stack: Stack = await start_stack(
+            model_folder, redis_url, parts, job_settings=GatewaySettings(jobs_redis_url=redis.url)
+        )
+        yield stack.addresses["gateway"]
+
+
+@pytest.fixture
+def articles(tmp_path: Path) -> Path:
+    """A file of four articles, one of them a page without text, one the same as another."""
+    lines = [
+        {"id": 1, "text": (ARTICLES / "flood.txt").read_text(), "source": "a field that is none of ours"},
+        {"id": "two", "text": (ARTICLES / "vaccine.txt").read_text(), "title": "لقاح جديد"},
+        {"id": "copy", "text": (ARTICLES / "flood.txt").read_text().replace(" ", "  ")},
+        {"id": "page", "html": "<html><body></body></html>"},
+    ]
+    path = tmp_path / "articles.jsonl"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n\n" for line in lines), encoding="utf-8")
+    return path
+
+
+async def test_a_file_is_sent_worked_off_and_fetched(gateway: str, articles: Path, tmp_path: Path) -> None:
+    """From submit to delete; each article has one line, its error or its translation, and the states say so."""
+    at = ("--gateway", gateway)
+    code, name, errors = await khulasa("job", "submit", str(articles), "--sentences", "2", *at)
+    assert (code, errors) == (0, "")
+    name = name.strip()
+    assert name.startswith("operations/")
+
+    code, out, _ = await khulasa("job", "wait", name, "--json", *at)
+    assert code == 1  # one article has an error
+    job = json.loads(out)
+    assert (job["state"], job["done"], job["failed"], job["duplicates"]) == ("ended", 3, 1, 1)
+    assert job["display_name"] == "articles.jsonl"
+    assert job["ended"].endswith("+00:00")
+
+    output = tmp_path / "results.jsonl"
+    code, _, errors = await khulasa("job", "results", name, "--output", str(output), *at)
+    assert (code, errors) == (0, "")
+    records = {record["id"]: record for record in map(json.loads, output.read_text().splitlines())}
+    assert set(records) == {"1", "two", "copy", "page"}
+    assert records["page"]["status"]["reason"] == "NO_ARTICLE_IN_HTML"
+    assert records["copy"]["duplicate_of"] == "1"
+    assert len(records["1"]["summary"]) == 2
+    assert records["two"]["title"]
+    code, _, errors = await khulasa("job", "results", name, "--output", str(output), *at)
+    assert code == 2  # it is there already
+    assert "File exists" in errors
+
+    code, out, errors = await khulasa("job", "submit", str(articles), "--sentences", "2", *at)
+    assert (code, out.strip()) == (0, name)
+    assert "sent before" in errors
+    code, out, _ = await khulasa("job", "list", *at)
+    assert code == 0
+    assert name in out
+    assert "4 of 4" in out
+    assert (await khulasa("job", "cancel", name, *at))[0] == 0
+    code, out, _ = await khulasa("job", "status", name.removeprefix("operations/"), *at)
+    assert "ended: 4 of 4 articles, 1 failed, 1 not translated again" in out
+    assert (await khulasa("job", "delete", name, *at))[0] == 0
+    code, _, errors = await khulasa("job", "status", name, *at)
+    assert code == 1
+    assert "There is no operations/" in errors
+
+
+async def test_other_options_are_another_job(gateway: str, articles: Path) -> None:
+    """The same file with another length of the summary is sent anew; from standard input too."""
+    _, first, _ = await khulasa("job", "submit", str(articles), "--gateway", gateway)
+    _, second, _ = await khulasa("job", "submit", str(articles), "--words", "50", "--gateway", gateway)
+    data = await asyncio.to_thread(articles.read_bytes)
+    _, piped, _ = await khulasa("job", "submit", "-", "--gateway", gateway, stdin=data)
+    assert first != second
+    assert piped == first
+
+
+async def test_bad_lines_are_named_and_nothing_is_sent(gateway: str, tmp_path: Path) -> None:
+    """Each with its number and what is wrong; --skip-bad sends the others."""
+    good = json.dumps({"id": "good", "text": "وصل الوزير صباحا."}, ensure_ascii=False).encode()
+    lines = [
+        b"{not json}",
+        good,
+        '{"id": "cp1256", "text": "نص"}'.encode("cp1256"),
+        b'{"id": "good", "text": "again"}',
+        b'{"text": "no id"}',
+        b'{"id": "long", "text": "' + b"x" * 17_000_000 + b'"}',
+    ]
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    code, out, errors = await khulasa("job", "submit", str(path), "--gateway", gateway)
+    assert (code, out) == (2, "")
+    for words in (
+        "line 1: The line is no JSON",
+        "line 3: The line is not in UTF-8",
+        "line 4: id 'good' is that of line 2",
+    ):
+        assert words in errors
+    for words in ("line 5: The line has no id", "line 6: The line has more than 16000000 bytes", "Nothing was sent"):
+        assert words in errors
+    code, name, _ = await khulasa("job", "submit", str(path), "--skip-bad", "--gateway", gateway)
+    assert code == 0
+    code, out, _ = await khulasa("job", "results", name.strip(), "--follow", "--gateway", gateway)
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["good"]
+
+
+async def test_a_missing_file_and_a_missing_gateway_are_told_apart(articles: Path) -> None:
+    """Status 2 for what is wrong here, 1 for the other side."""
+    code, _, errors = await khulasa("job", "submit", "absent.jsonl", "--gateway", "127.0.0.1:1")
+    assert code == 2
+    assert "absent.jsonl: No such file" in errors
+    code, _, errors = await khulasa("job", "submit", str(articles), "--gateway", "127.0.0.1:1")
+    assert code == 1
+    assert "127.0.0.1:1" in errors

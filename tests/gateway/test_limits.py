@@ -1,0 +1,40 @@
+"""What a hostile caller sends: bombs of compression, and more streams than there are places."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
+from services.harness.server import MAX_MESSAGE_BYTES
+from tests.conftest import Stack
+
+
+async def test_a_compressed_message_is_measured_as_it_unpacks(stack: Stack) -> None:
+    """A small message that unpacks to more than the limit is refused; the connection stays of use."""
+    data = bytes(3 * MAX_MESSAGE_BYTES)
+    options = [("grpc.max_send_message_length", -1)]
+    async with grpc.aio.insecure_channel(
+        stack.addresses["gateway"], options=options, compression=grpc.Compression.Gzip
+    ) as channel:
+        gateway = gateway_pb2_grpc.GatewayStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError, match="Decompressed message larger than max") as raised:
+            await channel.unary_unary("/khulasa.v1.Gateway/ProcessArticle")(data, timeout=60)
+        assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        small = gateway_pb2.ProcessArticleRequest(article=article_pb2.Article(text="وصل الوزير."))
+        await gateway.ProcessArticle(small, timeout=30)
+
+
+async def test_calls_beyond_the_places_are_refused(stack: Stack) -> None:
+    """With all places taken by the streams of one connection, another's call is told so at once."""
+    async with (
+        grpc.aio.insecure_channel(stack.addresses["gateway"]) as greedy,
+        grpc.aio.insecure_channel(stack.addresses["gateway"], options=[("grpc.use_local_subchannel_pool", 1)]) as other,
+    ):
+        open_streams = [gateway_pb2_grpc.GatewayStub(greedy).ProcessArticles() for _ in range(300)]
+        await asyncio.sleep(0.5)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await gateway_pb2_grpc.GatewayStub(other).DescribeGateway(gateway_pb2.DescribeGatewayRequest(), timeout=10)
+        assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        for stream in open_streams:
+            stream.cancel()

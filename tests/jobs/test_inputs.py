@@ -1,0 +1,128 @@
+"""What each kind of input gives, and what of it is refused at once."""
+
+import csv
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zstandard
+
+from khulasa.jobs.failures import RunRefused
+from khulasa.jobs.inputs import MAX_LINE_BYTES, Entry, Fields, open_input
+from tests.conftest import ARTICLES
+
+TEXT = "وصل الوزير إلى المدينة صباح اليوم."
+PLAIN = Fields()
+LINES = [json.dumps({"id": f"a-{n}", "text": f"{TEXT} {n}", "title": "خبر"}, ensure_ascii=False) for n in range(3)]
+
+
+def entries(path: Path, fields: Fields = PLAIN) -> list[Entry]:
+    return list(open_input(str(path), fields).entries())
+
+
+def test_every_kind_gives_the_same_articles(tmp_path: Path) -> None:
+    """JSON lines, packed or not, CSV and Parquet hold the same rows."""
+    data = "\n".join(LINES).encode()
+    rows = [json.loads(line) for line in LINES]
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + data)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(data))
+    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(data))
+    with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["title", "id", "other", "text"], restval="x")
+        writer.writeheader()
+        writer.writerows(rows)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    expected = [(row["id"], row["text"], row["title"]) for row in rows]
+    for name in ("a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.csv", "a.parquet"):
+        found = [(e.id, e.article.text, e.article.title) for e in entries(tmp_path / name) if e.article]
+        assert found == expected, name
+
+
+def test_columns_may_have_other_names(tmp_path: Path) -> None:
+    """An export is read as it is; without a column for the text it is refused with those it has."""
+    (tmp_path / "a.csv").write_text(f"nr,body\n7,{TEXT}\n", encoding="utf-8")
+    [entry] = entries(tmp_path / "a.csv", Fields(id="nr", text="body"))
+    assert (entry.id, entry.article and entry.article.text) == ("7", TEXT)
+    with pytest.raises(RunRefused, match=r"nr, body.*--text-field"):
+        entries(tmp_path / "a.csv")
+
+
+def test_a_folder_is_read_in_order_with_its_paths_as_ids(tmp_path: Path) -> None:
+    """Text and pages of all folders below; a file that is no text is an entry with its reason."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "old.txt").write_bytes(TEXT.encode("cp1256"))
+    (tmp_path / "b" / "page.HTML").write_bytes((ARTICLES / "satellite.html").read_bytes())
+    (tmp_path / "a.txt").write_bytes(b"\x00\x01" * 50)
+    (tmp_path / "c.pdf").write_bytes(b"%PDF")
+    (tmp_path / "d.txt").write_text(TEXT * (MAX_LINE_BYTES // len(TEXT)), encoding="utf-8")
+    found = entries(tmp_path)
+    assert [entry.id for entry in found] == ["a.txt", "b/old.txt", "b/page.HTML", "d.txt"]
+    reasons = [entry.error.reason if entry.error else "" for entry in found]
+    assert reasons == ["UNREADABLE_FILE", "", "", "UNREADABLE_FILE"]
+    assert found[1].article is not None
+    assert found[1].article.text == TEXT
+    assert found[2].article is not None
+    assert found[2].article.html
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_rights_is_named(tmp_path: Path) -> None:
+    """One below is an entry with its reason, the input itself is refused."""
+    (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
+    (tmp_path / "closed").mkdir(mode=0)
+    assert [entry.error is None for entry in entries(tmp_path)] == [True, False]
+    with pytest.raises(RunRefused, match="permission denied"):
+        open_input(str(tmp_path / "closed"), Fields())
+
+
+def test_a_packed_file_that_breaks_off_is_an_entry_after_the_whole_lines(tmp_path: Path) -> None:
+    """What could be read is read; the damage is named with the line after which it lies."""
+    lines = [json.dumps({"id": f"a-{n}", "text": os.urandom(2000).hex()}) for n in range(100)]
+    packed = gzip.compress("\n".join(lines).encode())
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    *good, last = entries(tmp_path / "a.jsonl.gz")
+    assert 20 < len([entry for entry in good if entry.article]) < 80
+    assert last.error is not None
+    assert last.error.reason == "INPUT_DAMAGED"
+
+
+def test_csv_in_another_encoding_is_named_row_by_row(tmp_path: Path) -> None:
+    """Rows in Windows-1256 are failures, the rows in UTF-8 around them are read."""
+    (tmp_path / "a.csv").write_bytes(b"id,text\n" + f"1,{TEXT}\n".encode() + f"2,{TEXT}\n".encode("cp1256"))
+    good, bad = entries(tmp_path / "a.csv")
+    assert good.article is not None
+    assert bad.error is not None
+    assert bad.error.reason == "WRONG_ENCODING"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("a.pdf", b"%PDF", "no known kind"),
+        ("a.jsonl", "{}".encode("utf-16"), "UTF-16"),
+        ("a.parquet", b"no parquet", "no Parquet"),
+        ("absent.jsonl", None, "not there"),
+    ],
+)
+def test_what_is_no_input_is_refused(tmp_path: Path, name: str, data: bytes | None, words: str) -> None:
+    """Each with what is wrong and what to do."""
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(RunRefused, match=words):
+        entries(tmp_path / name)
+
+
+def test_a_file_that_grew_is_the_same_input(tmp_path: Path) -> None:
+    """More lines are the same input, other lines another one."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(LINES), encoding="utf-8")
+    known = open_input(str(path), Fields()).identity()
+    path.write_text("\n".join([*LINES, *LINES]), encoding="utf-8")
+    assert open_input(str(path), Fields()).is_same(known)
+    assert not open_input(str(path), Fields(text="body")).is_same(known)
+    path.write_text("\n".join(reversed(LINES)), encoding="utf-8")
+    assert not open_input(str(path), Fields()).is_same(known)
