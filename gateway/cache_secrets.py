@@ -35,19 +35,21 @@ class CacheSecret:
         self._find = _derive(secret, b"find")
         self._seal = _derive(secret, b"seal")
         self._sealed = sealed
+        self._clients: dict[str, tuple[bytes, bytes]] = {}
 
     def prefix(self, client: str) -> bytes:
         """Return what all keys of a client begin with; free of characters that mean something to SCAN."""
-        return PREFIX + _derive(self._client(client), b"client")[:8].hex().encode() + b":"
+        return self._client(client)[1]
 
     def content_tag(self, client: str, content: bytes) -> bytes:
         """Return what follows the prefix in the keys of all values made from `content`, a digest."""
-        return _derive(self._client(client), b"content" + content)[:CONTENT_BYTES]
+        return _derive(self._client(client)[0], b"content" + content)[:CONTENT_BYTES]
 
     def redis_key(self, client: str, key: CacheKey) -> bytes:
         """Return under which key in Redis a client's value lies."""
         tag = self.content_tag(client, key.content)
-        return self.prefix(client) + tag + _derive(self._client(client), b"value" + key.digest)
+        secret, prefix = self._client(client)
+        return prefix + tag + _derive(secret, b"value" + key.digest)
 
     def seal(self, redis_key: bytes, data: bytes) -> bytes:
         """Return how `data` is written under its key."""
@@ -66,8 +68,12 @@ class CacheSecret:
         except (InvalidTag, ValueError):
             return None
 
-    def _client(self, name: str) -> bytes:
-        return _derive(self._find, b"name" + name.encode())
+    def _client(self, name: str) -> tuple[bytes, bytes]:
+        """Return a client's secret and what its keys begin with; derived once, there are as many clients as known."""
+        if name not in self._clients:
+            secret = _derive(self._find, b"name" + name.encode())
+            self._clients[name] = secret, PREFIX + _derive(secret, b"client")[:8].hex().encode() + b":"
+        return self._clients[name]
 
 
 CacheSecrets = Callable[[], Sequence[CacheSecret]]

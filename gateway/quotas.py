@@ -26,6 +26,7 @@ from services.harness.errors import Reason, Refusal
 REFUSALS = Counter("khulasa_quota_refusals_total", "Articles refused for a limit of their client, by limit.", ["limit"])
 FAILURES = Counter("khulasa_quota_failures_total", "Times that Redis could not count, and this gateway did by itself.")
 
+NO_LIMITS = Limits()
 # A gateway that was killed holds its clients' places no longer than this.
 LEASE_S = 30.0
 RENEW_S = 10.0
@@ -108,7 +109,7 @@ class Quotas:
         timeout_s: float = 0.25,
     ) -> None:
         self._clients = clients
-        self._defaults = defaults or Limits()
+        self._defaults = defaults or NO_LIMITS
         self._here = _Here()
         self._redis = _Shared(url, timeout_s) if url else None
         self._away_until = 0.0
@@ -126,7 +127,7 @@ class Quotas:
         The characters of an article that fails are given back. Those of one whose caller left are not: they were work.
         """
         limits = self.limits(name)
-        if limits == Limits():
+        if limits == NO_LIMITS:
             yield
             return
         place = uuid.uuid4().hex

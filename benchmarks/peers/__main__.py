@@ -178,11 +178,11 @@ def engine_alone(texts: Sequence[str], model: Model, *, threads: int, rounds: in
         return time.perf_counter() - started
 
     one_text(paragraphs[0])
-    settings = TranslatorSettings(threads=threads)
+    batch_tokens = TranslatorSettings().batch_tokens
     found: dict[int, list[float]] = {callers: [] for callers in CALLERS}
     ours: list[float] = []
     for _ in range(rounds):
-        ours.append(throughput.bare(sentences, model, settings))
+        ours.append(throughput.bare(sentences, model, batch_tokens=batch_tokens, workers=threads, threads=1))
         for callers in CALLERS:
             found[callers].append(theirs(callers))
     return {

@@ -95,7 +95,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _identified(self, context: Context) -> AsyncIterator[None]:
-        name = self._credentials.caller_of(_authorization(context.invocation_metadata()), _certificate(context))
+        certificate = _certificate(context) if self._certificates else ""
+        name = self._credentials.caller_of(_authorization(context.invocation_metadata()), certificate)
         caller.start(name)
         if name:
             logs.call_fields(caller=name)
