@@ -329,9 +329,7 @@ async def start_server(
         """The service is ready as it is."""
 
     settings = ServerSettings(address="127.0.0.1:0", max_call_s=60, drain_s=0)
-    kind = Service(
-        f"khulasa.v1.{name.capitalize()}", register, nothing, others=others, credentials=credentials
-    )
+    kind = Service(f"khulasa.v1.{name.capitalize()}", register, nothing, others=others, credentials=credentials)
     server = Server(settings, kind)
     await server.start()
     await server.warm_up()
