@@ -3,8 +3,8 @@
     python -m benchmarks.job_throughput [--articles FILE.jsonl.gz] [--count 40]
 
 The bare engine is that of `benchmarks.throughput`, the best case. The job is sent to the three services as `khulasa up`
-runs them, with the cache bypassed, and its time counts from the first article sent to the last result there. Articles that
-are the same but for how they are set are translated once, which the bare engine does not do; how many is printed.
+runs them, with the cache bypassed, and its time counts from the first article sent to the last result there. Articles
+that are the same but for how they are set are translated once, which the bare engine does not do; how many is printed.
 """
 
 import argparse

@@ -4,6 +4,7 @@ Values belong to a client. What others were answered is not found, unless the op
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -134,7 +135,8 @@ class Cache:
             return False
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Work that is being cancelled may still come to keep something: it opens none anew."""
+        self._closed_again_at = math.inf
         await self._redis.aclose()
 
     def _usable(self) -> bool:

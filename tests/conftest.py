@@ -310,7 +310,7 @@ async def start_stack(
     if job_settings is not None:
         jobs = stack.jobs = await JobParts.start(job_settings, pipeline, glossaries or {}, parts)
     credentials = ClientCredentials(clients) if clients else None
-    await start_server(stack, "gateway", register, parts, credentials=credentials)
+    await start_server(stack, "gateway", register, parts, credentials=credentials, others=jobs.names if jobs else ())
     return stack
 
 
@@ -321,6 +321,7 @@ async def start_server(
     parts: AsyncExitStack,
     *,
     credentials: Credentials | None = None,
+    others: tuple[str, ...] = (),
 ) -> None:
     """Start one service of a stack on a free port."""
 
@@ -328,7 +329,8 @@ async def start_server(
         """The service is ready as it is."""
 
     settings = ServerSettings(address="127.0.0.1:0", max_call_s=60, drain_s=0)
-    server = Server(settings, Service(f"khulasa.v1.{name.capitalize()}", register, nothing, credentials))
+    kind = Service(f"khulasa.v1.{name.capitalize()}", register, nothing, others=others, credentials=credentials)
+    server = Server(settings, kind)
     await server.start()
     await server.warm_up()
     parts.push_async_callback(server.drain)

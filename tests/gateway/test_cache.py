@@ -236,3 +236,12 @@ def test_a_bad_secret_is_refused_without_being_told(tmp_path: Path, text: str) -
     with pytest.raises(ValueError, match=r"line 1 is not 32 bytes|has no secret") as raised:
         watched_secrets(tmp_path / "secrets")
     assert not text or text not in str(raised.value)
+
+
+async def test_a_closed_cache_opens_no_connection(redis_url: str) -> None:
+    """What is cancelled at the end and still wants to keep something leaves nothing open, and is no error."""
+    cache = Cache(redis_url, timeout_s=1)
+    await cache.close()
+    await cache.put_many({A: (VALUE, 60)})
+    async with Redis.from_url(redis_url) as redis:
+        assert await redis.keys() == []

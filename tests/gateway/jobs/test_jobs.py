@@ -9,10 +9,10 @@ from typing import TypeVar
 import grpc
 import pytest
 from google.longrunning import operations_pb2, operations_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from redis.asyncio import Redis
 
 from gateway.jobs import worker
-from gateway.jobs.parts import JobParts
 from gateway.jobs.store import JobStore
 from gateway.settings import GatewaySettings
 from khulasa import (
@@ -483,15 +483,14 @@ async def test_a_copy_with_a_mark_between_sentences_is_done_by_itself(client: As
         check_offsets(texts[name], result.answer)
 
 
-async def test_reflection_names_the_services_of_jobs(jobs_url: str, stack: Stack) -> None:
-    """Tools that ask for services find these two."""
-    assert stack.pipeline
-    async with AsyncExitStack() as parts:
-        jobs = await JobParts.start(GatewaySettings(jobs_redis_url=jobs_url), stack.pipeline, {}, parts)
-    names = set(jobs.names)
-    methods = jobs_pb2.DESCRIPTOR.services_by_name["Jobs"].full_name
-    operations = operations_pb2.DESCRIPTOR.services_by_name["Operations"].full_name
-    assert names == {methods, operations}
+async def test_reflection_names_the_services_of_jobs(stack: Stack) -> None:
+    """Tools that ask a gateway for its services find both."""
+    async with grpc.aio.insecure_channel(stack.addresses["gateway"]) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        [answer] = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
+    names = {service.name for service in answer.list_services_response.service}
+    assert {"khulasa.v1.Gateway", "khulasa.v1.Jobs", "google.longrunning.Operations"} <= names
 
 
 async def test_as_many_jobs_and_bytes_as_the_settings_allow(model_folder: Path, redis_url: str, jobs_url: str) -> None:
