@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from prometheus_client import Counter
@@ -31,7 +32,7 @@ ARTICLES = Counter("khulasa_articles_total", "Articles answered, by what the cac
 
 # Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
 # that fill its batches. A few groups at once keep all its cores busy without flooding its queue.
-FIRST_GROUP_CHARS = 1_500
+FIRST_GROUP_CHARS = 600
 GROUP_CHARS = 6_000
 GROUPS_AT_ONCE = 4
 
@@ -247,7 +248,10 @@ class _Run:
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
         work.start(sum(len(texts[index]) for indices in groups for index in indices))
         places = asyncio.Semaphore(GROUPS_AT_ONCE)
-        tasks = [asyncio.create_task(self._translate_group([texts[i] for i in indices], places)) for indices in groups]
+        tasks: list[asyncio.Task[Sequence[translator_pb2.TranslatedParagraph]]] = []
+        for indices in groups:
+            group_texts = [texts[index] for index in indices]
+            tasks.append(asyncio.create_task(self._translate_group(group_texts, places, after=tasks[:1])))
         task_of = {
             index: (tasks[number], place)
             for number, indices in enumerate(groups)
@@ -324,8 +328,12 @@ class _Run:
             yield contents[number]
 
     async def _translate_group(
-        self, texts: Sequence[str], places: asyncio.Semaphore
+        self, texts: Sequence[str], places: asyncio.Semaphore, *, after: Sequence["asyncio.Task[Any]"]
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
+        # The translator sorts what waits by length: with all in its queue, the first sentences would be done among the
+        # last, and a reader would see nothing until then.
+        if after:
+            await asyncio.wait(after)
         async with places:
             while True:
                 ends_at = deadline.ends_at()

@@ -14,6 +14,7 @@ from gateway.http.server import HttpServer
 from gateway.settings import GatewaySettings
 from tests.conftest import start_stack
 from tests.http.conftest import http_server
+from tests.http.test_openapi import tried
 
 SENTENCE = "أعلنت وزارة الصحة عن خطة جديدة."
 
@@ -112,3 +113,9 @@ async def test_paths_of_jobs_do_not_become_metrics(http: httpx.AsyncClient) -> N
     metrics = (await http.get("/metrics")).text
     assert 'method="GET /v1/jobs/JOB"' in metrics
     assert "0" * 32 not in metrics
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/{job}", "/v1/jobs/{job}:cancel", "/v1/jobs/{job}/results"])
+async def test_schemathesis_finds_no_contradiction(server: HttpServer, path: str) -> None:
+    """What the document allows of jobs is answered as it says."""
+    await tried(server, path, "positive")
