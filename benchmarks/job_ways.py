@@ -4,8 +4,8 @@
 
 Ways are run (`khulasa job run`), gateway (`khulasa job submit`), ray and ray-in-process. Each starts with an empty
 cache and the same model. The bare engine gets all sentences at once, tokenized and sorted by length into full batches,
-before and after: the best case. `--words` cuts articles at that many words, 0 leaves them whole. Ray is left out where it
-is not installed.
+before and after: the best case. `--words` cuts articles at that many words, 0 leaves them whole. Ray is left out where
+it is not installed.
 """
 
 import argparse
