@@ -2,10 +2,10 @@
 
     python -m benchmarks.job_ways [--articles FILE.jsonl.gz] [--count 40] [--words 120] [--ways run,gateway,ray]
 
-Ways are run (`khulasa job run`), gateway (`khulasa job submit`), ray and ray-in-process. Each starts with an empty cache
-and the same model. The bare engine gets all sentences at once, tokenized and sorted by length into full batches, before and
-after: the best case. `--words` cuts articles at that many words, 0 leaves them whole. Ray is left out where it is not
-installed.
+Ways are run (`khulasa job run`), gateway (`khulasa job submit`), ray and ray-in-process. Each starts with an empty
+cache and the same model. The bare engine gets all sentences at once, tokenized and sorted by length into full batches,
+before and after: the best case. `--words` cuts articles at that many words, 0 leaves them whole. Ray is left out where
+it is not installed.
 """
 
 import argparse

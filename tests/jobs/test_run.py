@@ -188,6 +188,7 @@ async def test_standard_input_is_answered_while_it_is_open(gateway: str, tmp_pat
         process.stdin.write(line(1).encode() + b"\n")
         await until(lambda: output.exists() and len(records(output)) == 1)
         process.stdin.write(line(2).encode() + b"\n")
+        process.stdin.close()
         await process.communicate()
         assert process.returncode == 0
     assert [record["id"] for record in records(output)] == ["a-1", "a-2"]

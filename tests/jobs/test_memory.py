@@ -1,0 +1,63 @@
+"""A run holds what is under way, not what it has read or written; the whole size is benchmarks/job_lines.py."""
+
+import gc
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from benchmarks.job_lines import generate, made_up
+from khulasa.jobs.answer import Answerer
+from khulasa.jobs.concurrency import AdaptiveLimit
+from khulasa.jobs.inputs import Entry, Fields, Input, open_input
+from khulasa.jobs.plan import Plan
+from khulasa.jobs.progress import RunProgress
+from khulasa.jobs.run import Ledger, Run
+from khulasa.types import Options
+
+LINES = 6000
+FIRST = 2000
+GROWTH_BYTES = 150_000
+"""Less than 40 bytes for each line in between: a set of ids would take three times as much."""
+
+
+class Weighed(Input):
+    """Looks at the memory that Python has given out after `FIRST` lines and after the last."""
+
+    def __init__(self, source: Input) -> None:
+        self._source = source
+        self.weights: list[int] = []
+
+    def identity(self) -> dict[str, Any]:
+        return self._source.identity()
+
+    def entries(self) -> Iterator[Entry]:
+        for number, entry in enumerate(self._source.entries(), start=1):
+            yield entry
+            if number in (FIRST, LINES):
+                gc.collect()
+                self.weights.append(tracemalloc.get_traced_memory()[0])
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out"])
+async def test_memory_does_not_grow_with_the_lines(tmp_path: Path, name: str) -> None:
+    """Three times as many lines take the same memory, and the counts add up."""
+    expected = generate(tmp_path / "in.jsonl", LINES)
+    tracemalloc.start()
+    try:
+        source = Weighed(open_input(str(tmp_path / "in.jsonl"), Fields()))
+        ledger = Ledger.open(tmp_path / name, source, Options())
+        progress = RunProgress(ledger.counts, source, Console(stderr=True))
+        with progress:
+            answerer = Answerer(made_up, AdaptiveLimit(64), 60)
+            await Run(source, ledger, Plan(ledger.index, ledger.counts), answerer, progress).run()
+        ledger.close()
+    finally:
+        tracemalloc.stop()
+    counts = ledger.counts.as_json()
+    assert {field: counts[field] for field in expected} == expected
+    first, last = source.weights
+    assert last - first < GROWTH_BYTES
