@@ -2,9 +2,8 @@
 
     python -m training.lexicon --prepared ../lab/training/data --out ../lab/training/lexicon.npz
 
-The lexicon has two uses, both of which want to know what a model could rightly write, not what it likes to write: the
-shortlist that spares the decoder most of its 28,000 logits (`shortlist.py`), and the adequacy check of the translator,
-which doubts English that no word of the source accounts for.
+The adequacy check of the translator doubts English that no word of the source accounts for; it wants to know what a
+model could rightly write, not what it likes to write.
 
 Model 1 (Brown et al. 1993) has no word order: p(English | Arabic) = Π_j Σ_i t(e_j | a_i) / (l + 1), with an empty word
 a_0 that accounts for articles and the like. Expectation maximization finds its one maximum from any start.

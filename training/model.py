@@ -169,17 +169,23 @@ class Model(nn.Module):
             raise TypeError("A decoder-only model has no encoder.")
         mask = sentences[:, None, :, None] == sentences[:, None, None, :]
         layers, periods = self.encoder, self.shape.encoder_periods
-        return self.encoder_norm(self._run(layers, periods, self.embed(source), sentences, mask, None))
+        return self.encoder_norm(self._run(layers, periods, self.embed(source), sentences, mask, None)[-1])
 
     def decode(
         self, target: Tensor, sentences: Tensor, memory: Tensor | None = None, memory_sentences: Tensor | None = None
     ) -> Tensor:
+        return self.norm(self.decode_by_layer(target, sentences, memory, memory_sentences)[-1])
+
+    def decode_by_layer(
+        self, target: Tensor, sentences: Tensor, memory: Tensor | None = None, memory_sentences: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return what each decoder layer hands on, the last one's before `norm`: batch × length × width each."""
         own = sentences[:, None, :, None]
         mask = (own == sentences[:, None, None, :]).tril()
         if memory_sentences is not None:
             mask = torch.cat([mask, own == memory_sentences[:, None, None, :]], dim=-1)
         layers, periods = self.decoder, self.shape.decoder_periods
-        return self.norm(self._run(layers, periods, self.embed(target), sentences, mask, memory))
+        return self._run(layers, periods, self.embed(target), sentences, mask, memory)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.embed_tokens.weight)
@@ -192,12 +198,14 @@ class Model(nn.Module):
         sentences: Tensor,
         mask: Tensor,
         memory: Tensor | None,
-    ) -> Tensor:
+    ) -> list[Tensor]:
         places = positions_in_sentence(sentences)
         positions = {period: rotary(places, period, self.shape.sizes.head) for period in set(periods)}
+        outputs = []
         for layer, period in zip(layers, periods, strict=True):
             x = layer(x, *positions[period], mask, memory)
-        return x
+            outputs.append(x)
+        return outputs
 
 
 def from_teacher(

@@ -2,10 +2,15 @@
 
     python -m training.train --config training/configs/interim.yaml --prepared ../lab/training/data \
         --teacher teacher.pt --out ../lab/training/run
+    … the same with --cooldown 40: what the run has come to, made fit for use in 40 minutes
 
 `--prepared` is what `prepare.py` wrote; `teacher.pt` comes from `to_torch.py` beside the teacher. The loss is on the
 English side only. `log.jsonl` in `--out` has one line per ten steps and one per probe; `plot.py` draws it. `adapt.py`
 trains a finished model on with the same `Run`.
+
+With `imitate` in the config a model learns from the teacher itself beside the texts (`imitation.py`). Where nobody
+knows how long a run may last, its config has no `decay_share`: the learning rate stays, and `--cooldown` lets it fall
+to zero in a folder of its own, from the latest checkpoint; the run can go on afterwards as if nothing had been.
 """
 
 import argparse
@@ -14,12 +19,12 @@ import random
 import signal
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import sentencepiece
@@ -28,28 +33,18 @@ import yaml
 from torch import Tensor
 from torch.nn import functional
 
+from training.batch import BOS, EOS, PAD, Batch
 from training.evaluate import corpus_scores, read_set
 from training.export import write_folder
+from training.imitation import Imitation
 from training.model import Layer, Model, drop_layers, from_teacher
 from training.served import ServedModel
 
-PAD, EOS, BOS = 0, 1, 2
-"""Ids of the first tokens of `vocabulary.json`, the same as in the teacher."""
 TokenPair = tuple[list[int], list[int]]
 _OPEN_ROWS = 64
 """With this many rows to choose from, about one token in twenty is padding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows of several pairs each, rows × tokens; which sentence a token is of, as `Model` wants it; PAD elsewhere."""
-
-    source: Tensor
-    source_sentences: Tensor
-    target: Tensor
-    target_sentences: Tensor
-    labels: Tensor
-    """The target shifted by one, with PAD where nothing is to be learnt."""
+_LONGEST_STEP_SECONDS = 60.0
+"""More is not counted: the process was stopped for a while, and its budget is for work."""
 
 
 class Framed(NamedTuple):
@@ -94,12 +89,25 @@ def encode_pairs(texts: list[tuple[str, str]], tokenizer_file: Path, vocabulary:
     return list(zip(source, target, strict=True))
 
 
-def read_pairs(prepared: Path, vocabulary: list[str]) -> list[TokenPair]:
-    """Return every pair as ids, as often as its source's weight says."""
+def read_pairs(
+    prepared: Path, vocabulary: list[str], weights: Mapping[str, float] = MappingProxyType({})
+) -> list[TokenPair]:
+    """Return every pair as ids, as often as its source's weight says: that of `data.yaml`, or the one in `weights`.
+
+    With a weight of 1.5 every second pair comes twice. Raises ValueError if `weights` names a source of no pair.
+    """
     with (prepared / "pairs.tsv").open() as file:
         rows = [line.rstrip("\n").split("\t") for line in file]
+    if unknown := weights.keys() - {row[0] for row in rows}:
+        raise ValueError(f"The config weighs {', '.join(sorted(unknown))}, of which {prepared} has no pairs.")
     encoded = encode_pairs([(row[2], row[3]) for row in rows], prepared / "tokenizer.model", vocabulary)
-    return [pair for row, pair in zip(rows, encoded, strict=True) for _ in range(int(row[1]))]
+    number: Counter[str] = Counter()
+    weighted = []
+    for (source, standard, *_), pair in zip(rows, encoded, strict=True):
+        weight, before = weights.get(source, int(standard)), number[source]
+        number[source] += 1
+        weighted += [pair] * (int((before + 1) * weight) - int(before * weight))
+    return weighted
 
 
 class Batches:
@@ -201,6 +209,15 @@ def loss_of(model: Model, batch: Batch, *, precision: torch.dtype = torch.bfloat
     return functional.cross_entropy(logits.float(), batch.labels[wanted])
 
 
+Objective = Callable[[Model, Batch], tuple[Tensor, dict[str, Tensor]]]
+"""What a step makes smaller, and what the log tells of it: `loss` is the cross-entropy in every run."""
+
+
+def cross_entropy_alone(model: Model, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    loss = loss_of(model, batch)
+    return loss, {"loss": loss.detach()}
+
+
 @torch.no_grad()
 def mean_loss(model: Model, batches: Batches) -> float:
     """Return the mean cross-entropy of all target tokens, each seen once."""
@@ -224,7 +241,7 @@ class Run:
 
     `config` has the settings of `configs/*.yaml` from `learning_rate` on; `steps` may stand in the place of `minutes`.
     `probe` says now and then how good the model is; what it returns is logged. `report` is told every line of the log.
-    A checkpoint in `out` is gone on with.
+    A checkpoint in `out` is gone on with. `seconds` is time spent on steps.
     """
 
     def __init__(
@@ -235,10 +252,11 @@ class Run:
         out: Path,
         *,
         probe: Callable[[], Fields],
+        objective: Objective = cross_entropy_alone,
         report: Callable[[Fields], None] = print_as_json,
     ) -> None:
         self.model, self.batches, self.config, self.out = model, batches, config, out
-        self._probe, self._report = probe, report
+        self._probe, self._objective, self._report = probe, objective, report
         out.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(config["threads"])
         self.optimizer = torch.optim.AdamW(
@@ -287,29 +305,30 @@ class Run:
     def train(self, stopping: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end, or until `stopping` after some step; save, and return whether it was the end."""
         saved_at = probed_at = self.seconds
-        losses: deque[float] = deque(maxlen=100)
+        losses: deque[dict[str, float]] = deque(maxlen=100)
         tokens, tokens_since = 0, self.seconds
         for batch in self.batches.from_number(self.step):
             if self.progress >= 1 or stopping():
                 break
             started = time.monotonic()
             rate = self.config["learning_rate"] * min(1, (self.step + 1) / self.config["warmup_steps"])
-            rate *= min(1, (1 - self.progress) / self.config["decay_share"])
+            if "decay_share" in self.config:
+                rate *= min(1, (1 - self.progress) / self.config["decay_share"])
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            loss = loss_of(self.model, batch)
-            loss.backward()
+            objective, told = self._objective(self.model, batch)
+            objective.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config["clip_norm"])
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.step += 1
-            self.seconds += time.monotonic() - started
-            losses.append(loss.item())
+            self.seconds += min(time.monotonic() - started, _LONGEST_STEP_SECONDS)
+            losses.append({name: value.item() for name, value in told.items()})
             tokens += int((batch.target != PAD).sum() + (batch.source != PAD).sum())
             if self.step % 10 == 0:
                 self.log(
                     {
-                        "loss": round(sum(losses) / len(losses), 4),
+                        **{name: round(sum(loss[name] for loss in losses) / len(losses), 4) for name in told},
                         "lr": round(rate, 7),
                         "tokens_per_s": round(tokens / (self.seconds - tokens_since)),
                         "eta_minutes": round((1 / self.progress - 1) * self.seconds / 60, 1),
@@ -351,17 +370,41 @@ def compile_layers() -> None:
     Layer.forward = torch.compile(Layer.forward, dynamic=False)
 
 
-def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path) -> None:
-    """Train in the stages of the config: each starts from the one before and has fewer decoder layers."""
+def begin_cooldown(run: Path, out: Path) -> None:
+    """Write the checkpoint of `run` to `out`, with none of its time spent: the budget there is the cooldown's.
+
+    Raises ValueError if `run` has no checkpoint.
+    """
+    if not (run / "checkpoint.pt").exists():
+        raise ValueError(f"{run} has no checkpoint to cool down. Train first.")
+    out.mkdir(parents=True, exist_ok=True)
+    state = torch.load(run / "checkpoint.pt", mmap=True)
+    torch.save(state | {"seconds": 0.0}, out / "checkpoint.part")
+    (out / "checkpoint.part").rename(out / "checkpoint.pt")
+
+
+def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path, cooldown: float | None = None) -> None:
+    """Train in the stages of the config: each starts from the one before and has fewer decoder layers.
+
+    With `cooldown` a run without stages is not gone on with but finished in this many minutes, in `out`/cooldown.
+    """
+    if cooldown is not None:
+        if "stages" in config:
+            raise ValueError("Only a run without stages can be cooled down: its last stage has a decay of its own.")
+        config = config | {"minutes": cooldown, "decay_share": 1.0}
+        if not (out / "cooldown" / "checkpoint.pt").exists():
+            begin_cooldown(out, out / "cooldown")
+        out = out / "cooldown"
     vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
     rows = json.loads((prepared / "teacher_rows.json").read_text())
-    pairs = read_pairs(prepared, vocabulary)
+    pairs = read_pairs(prepared, vocabulary, config.get("weights", {}))
     arabic, english = read_set(dev, "flores_dev", limit=100)
     before: tuple[Model, Sequence[int]] | None = None
     for number, stage in enumerate(config.get("stages", [{}]), 1):
         settings = config | stage
         layers = settings["decoder_layers"]
-        model = from_teacher(config["encoder_layers"], layers, torch.load(teacher, mmap=True), rows)
+        state = torch.load(teacher, mmap=True)
+        model = from_teacher(config["encoder_layers"], layers, state, rows)
         if before is not None:
             model.load_state_dict(drop_layers(before[0].state_dict(), before[1], layers))
         # A stage that began with the pairs of the one before would flatter itself.
@@ -369,6 +412,10 @@ def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path) -> N
             model, vocabulary, pairs, rows=config["rows"], row_tokens=config["row_tokens"], seed=config["seed"] + number
         )
         print(f"{len(layers)} decoder layers; {len(pairs)} weighted pairs, {batches.dropped} too long", flush=True)
+
+        objective: Objective = cross_entropy_alone
+        if "imitate" in config:
+            objective = Imitation(state, rows, layers, newline=vocabulary.index("\n"), weights=config["imitate"])
 
         def probe(model: Model = model, folder: Path = out / "probe") -> Fields:
             """Translate a few sentences with the int8 export, since that is what will be shipped."""
@@ -380,7 +427,7 @@ def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path) -> N
 
         folder = out / f"stage-{number}" if "stages" in config else out
         with stop_requests() as asked:
-            if not Run(model, batches, settings, folder, probe=probe).train(asked.is_set):
+            if not Run(model, batches, settings, folder, probe=probe, objective=objective).train(asked.is_set):
                 return
         before = (model, layers)
 
@@ -393,9 +440,10 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dev", type=Path, default=Path("../shared/data/dev"))
     parser.add_argument("--minutes", type=float, help="instead of the config's")
+    parser.add_argument("--cooldown", type=float, metavar="MINUTES", help="finish a copy of the run in OUT/cooldown")
     arguments = parser.parse_args()
     settings = yaml.safe_load(arguments.config.read_text())
     if arguments.minutes:
         settings["minutes"] = arguments.minutes
     compile_layers()
-    main(settings, arguments.prepared, arguments.teacher, arguments.out, arguments.dev)
+    main(settings, arguments.prepared, arguments.teacher, arguments.out, arguments.dev, arguments.cooldown)

@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.doubts.labelled import Score
 from services.translator.model import Model
+from training.batch import BOS, EOS, PAD
 from training.restore import CannotRestore, restore
-from training.train import BOS, EOS, PAD
 
 BATCH = 16
 

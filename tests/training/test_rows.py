@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.tiny import KINDS, tiny_batches, tiny_model
+from training.batch import PAD, Batch
 from training.model import Model, positions_in_sentence
-from training.train import PAD, Batch, Framed, TokenPair, framing, loss_of
+from training.train import Framed, TokenPair, framing, loss_of
 
 VOCABULARY = ["<pad>", "<eos>", "<bos>", "<unk>", "\n", *"abcdefghijklmnopqrstuvwxyz"]
 SIDES = st.lists(st.integers(5, len(VOCABULARY) - 1), min_size=1, max_size=20)

@@ -1,7 +1,9 @@
 """A training run can be stopped and gone on with."""
 
 import json
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,6 +77,58 @@ def test_a_finished_run_does_nothing_more(pieces: Pieces, tmp_path: Path) -> Non
     again = a_run("decoder-only", pieces, tmp_path)
     assert again.train()
     assert again.step == CONFIG["steps"]
+
+
+def test_time_in_which_a_run_is_stopped_is_not_spent(
+    pieces: Pieces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an hour between begin and end of a step a minute is counted, so a stopped process keeps its budget."""
+    hours = count(step=3600)
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: float(next(hours))))
+    run = a_run("decoder-only", pieces, tmp_path, steps=3)
+    assert run.train()
+    assert run.seconds == 180
+
+
+def test_without_decay_the_learning_rate_stays(pieces: Pieces, tmp_path: Path) -> None:
+    """A run whose end is not known keeps its rate to the last step."""
+    told: list[Fields] = []
+    run = a_run("decoder-only", pieces, tmp_path, told, steps=20)
+    del run.config["decay_share"]
+    run.train()
+    assert [line["lr"] for line in told if "lr" in line] == [1e-2, 1e-2]
+
+
+def test_a_cooldown_ends_a_copy_and_leaves_the_run(pieces: Pieces, tmp_path: Path) -> None:
+    """The copy begins with step, weights and optimizer of the run and a budget of its own; the run is untouched."""
+    run = a_run("decoder-only", pieces, tmp_path / "run", steps=12)
+    run.train()
+    before = run.checkpoint.read_bytes()
+    train.begin_cooldown(tmp_path / "run", tmp_path / "run" / "cooldown")
+    told: list[Fields] = []
+    copy = a_run("decoder-only", pieces, tmp_path / "run" / "cooldown", told)
+    assert (copy.step, copy.seconds) == (12, 0.0)
+    for name, weight in run.model.state_dict().items():
+        assert torch.equal(weight, copy.model.state_dict()[name]), name
+    copy.train()
+    assert copy.step == CONFIG["steps"]
+    assert run.checkpoint.read_bytes() == before
+    with pytest.raises(ValueError, match="no checkpoint to cool down"):
+        train.begin_cooldown(tmp_path / "nothing", tmp_path / "nothing" / "cooldown")
+
+
+def test_weights_of_a_config_go_before_those_of_the_data(pieces: Pieces, tmp_path: Path) -> None:
+    """1.5 shows every second pair twice, 0.5 every second one at all; a misspelt source is refused."""
+    (tmp_path / "tokenizer.model").write_bytes(pieces.file.read_bytes())
+    texts = made_pairs(12)
+    names = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    lines = [f"{name}\t2\t{arabic}\t{english}\n" for name, (arabic, english) in zip(names, texts, strict=True)]
+    (tmp_path / "pairs.tsv").write_text("".join(lines))
+    encoded = encode_pairs(texts, pieces.file, pieces.vocabulary)
+    shown = train.read_pairs(tmp_path, pieces.vocabulary, {"a": 1.5, "b": 0.5})
+    assert [shown.count(pair) for pair in encoded] == [1, 2, 1, 2, 0, 1, 0, 1, 2, 2, 2, 2]
+    with pytest.raises(ValueError, match="weighs d, of which"):
+        train.read_pairs(tmp_path, pieces.vocabulary, {"d": 1})
 
 
 def test_minutes_bound_a_run_too(pieces: Pieces, tmp_path: Path) -> None:
