@@ -40,8 +40,8 @@ client() {
         --entrypoint python3 "localhost/khulasa-gateway:$tag" -m khulasa "$@"
 }
 
-for _ in $(seq 60); do client status >/dev/null 2>&1 && break || sleep 1; done
-client status
+for _ in $(seq 10); do client status >/dev/null 2>&1 && break || sleep 2; done
+client status || { "$container" logs "$name-gateway" >&2; exit 1; }
 client translate /articles/flood.txt
 echo
 echo "The same article again:"

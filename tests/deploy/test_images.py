@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,37 @@ def test_an_image_runs_its_process_without_a_shell_and_not_as_root(target: str) 
     assert "RUN" not in stage
     assert "USER" not in stage
     assert "USER 65532:65532" in DOCKERFILE
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_has_all_the_code_that_its_process_and_the_command_line_import(target: str, tmp_path: Path) -> None:
+    """What is copied into it is enough: nothing of ours is imported from elsewhere."""
+    [stage] = re.findall(rf"^FROM runtime AS {target}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    for line in re.findall(r"^COPY (?!--from)(.*)$", stage.replace("\\\n", " "), re.MULTILINE):
+        *copied, place = line.split()
+        for source in copied:
+            if source.startswith("models"):
+                continue
+            to = tmp_path / place / (Path(source).name if place.endswith("/") else "")
+            to.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, to, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / source, to)
+    module = "gateway" if target == "gateway" else f"services.{target}"
+    code = f"""
+import sys
+from pathlib import Path
+sys.path = [path for path in sys.path if not (Path(path or ".") / "services").is_dir()]
+sys.path.insert(0, {str(tmp_path)!r})
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+import {module}.__main__, khulasa.cli
+assert {module}.__file__.startswith({str(tmp_path)!r})
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_no_image_fetches_anything_in_its_build() -> None:
