@@ -37,8 +37,8 @@ class GatewaySettings(ServerSettings):
     """Folder of glossaries that requests may name: `NAME.tsv`, a source, a tab and a target on each line."""
     jobs_redis_url: str = ""
     """URL of the Redis of the jobs, shared by all gateways that work on them; it must not evict, so it is not the
-    cache's. Empty: a redis-server of its own on this machine. The counts of clients' limits stand there too; where it is
-    empty, in the cache's Redis, where eviction may forget a count, to the client's favour."""
+    cache's. Empty: a redis-server of its own on this machine. The counts of clients' limits stand there too; without
+    it in the cache's Redis, where eviction may forget a count, to the client's favour."""
     jobs_folder: Path | None = None
     """Where that redis-server of its own keeps the jobs; without a folder they end with the gateway. An article may be
     confidential, so none is written to disk unasked."""

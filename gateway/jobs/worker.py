@@ -229,7 +229,8 @@ class Worker:
                     )
                 answer = await self._process(article, options)
             except Refusal as refusal:
-                if refusal.reason in PASSING:
+                longer_than_a_day = refusal.reason == Reason.QUOTA_EXCEEDED and refusal.retry_after_s is None
+                if refusal.reason in PASSING and not longer_than_a_day:
                     waits += 1
                     await asyncio.sleep(self._wait_s(refusal, waits))
                     continue
