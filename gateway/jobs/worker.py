@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from gateway.jobs import duplicates
 from gateway.jobs.store import Gone, JobStore, Settled, State, Taken
-from gateway.pipeline import Pipeline, add
+from gateway.pipeline import Pipeline
 from khulasa.v1 import gateway_pb2, jobs_pb2
 from services.harness import caller, deadline, priority
 from services.harness.errors import Reason, Refusal
@@ -34,15 +34,14 @@ MAX_TIMES = 5
 """An article at which gateways end again and again may be what ends them."""
 PASSING = {
     Reason.OVERLOADED,
-    Reason.RATE_EXCEEDED,
-    Reason.TOO_MANY_AT_ONCE,
-    Reason.QUOTA_EXCEEDED,
     Reason.TRANSLATOR_UNAVAILABLE,
     Reason.SUMMARIZER_UNAVAILABLE,
     Reason.DRAINING,
     Reason.NOT_READY,
 }
 """What passes by itself: waited for, however long."""
+OF_THE_CALLER = {Reason.RATE_EXCEEDED, Reason.TOO_MANY_AT_ONCE, Reason.QUOTA_EXCEEDED}
+"""Limits of the job's caller. They may last until tomorrow, and other callers need the place."""
 FAILING = {Reason.INTERNAL, Reason.DEADLINE_EXCEEDED}
 """What may have been bad luck: tried again, a few times."""
 LONGEST_WAIT_S = 30.0
@@ -78,6 +77,8 @@ class Worker:
         self._slowed_at = 0.0
         self._turns = itertools.count(1)
         self._turn_of: dict[str, int] = {}
+        self._over: dict[str, float] = {}
+        """When to try again for callers that have reached a limit of theirs."""
         self._wake = asyncio.Event()
         self._looked_at = self._claim_at = -math.inf
         self._away = False
@@ -144,19 +145,25 @@ class Worker:
             owner = self._active[job]
             return busy[owner], self._turn_of.get(f"of {owner}", 0), self._turn_of.get(job, 0)
 
-        return sorted(self._active.keys() - self._empty, key=turn)
+        now = asyncio.get_running_loop().time()
+        over = {owner for owner, again_at in self._over.items() if again_at > now}
+        return sorted((job for job in self._active.keys() - self._empty if self._active[job] not in over), key=turn)
 
     async def _claim(self) -> None:
         """Take over the articles of silent workers, when it is time to; before new ones, which may never end."""
         now = asyncio.get_running_loop().time()
         if now < self._claim_at:
             return
-        for job in list(self._active):
+        self._over = {owner: again_at for owner, again_at in self._over.items() if again_at > now}
+        for job, owner in list(self._active.items()):
+            if owner in self._over:
+                continue
             if not (places := self._places()):
                 return  # there may be more of them: it stays time
             for taken in await self._store.claim(job, self._name, idle_s=self._pace.idle_s, count=places):
                 self._begin(taken)
-        self._claim_at = now + self._pace.idle_s / 3
+        # What was put back is had by claiming it, so as soon as its caller may have some again.
+        self._claim_at = min([now + self._pace.idle_s / 3, *self._over.values()])
 
     async def _renewing(self) -> None:
         while True:
@@ -208,7 +215,11 @@ class Worker:
             if article is None:  # settled before, by one who could not say so
                 await self._settle(taken, [], [])
                 return
-            result, answer = await self._result(taken, article, options)
+            try:
+                result, answer = await self._result(taken, article, options)
+            except Refusal as refusal:
+                await self._put_back(taken, owner, refusal)
+                return
             flagged = answer.provenance.flagged_sentences if answer else 0
             alone = await self._settle_followers(taken, article, answer)
             await self._settle(taken, [Settled(result, flagged)], alone)
@@ -216,6 +227,7 @@ class Worker:
     async def _result(
         self, taken: Taken, article: jobs_pb2.JobArticle, options: gateway_pb2.ArticleOptions
     ) -> tuple[jobs_pb2.JobResult, gateway_pb2.ProcessArticleResponse | None]:
+        """Return the article's result. Raises Refusal for a limit of its caller that passes."""
         result = jobs_pb2.JobResult(id=article.id, index=taken.index)
         result.status.SetInParent()
         times, waits = taken.times, 0
@@ -230,7 +242,9 @@ class Worker:
                 answer = await self._process(article, options)
             except Refusal as refusal:
                 longer_than_a_day = refusal.reason == Reason.QUOTA_EXCEEDED and refusal.retry_after_s is None
-                if refusal.reason in PASSING and not longer_than_a_day:
+                if refusal.reason in OF_THE_CALLER and not longer_than_a_day:
+                    raise
+                if refusal.reason in PASSING:
                     waits += 1
                     await asyncio.sleep(self._wait_s(refusal, waits))
                     continue
@@ -245,17 +259,28 @@ class Worker:
             result.result.CopyFrom(answer)
             return result, answer
 
+    async def _put_back(self, taken: Taken, owner: str, refusal: Refusal) -> None:
+        """Give back an article whose caller has reached a limit, and leave that caller's be for a while.
+
+        Not until the day is over: the operator may allow more before.
+        """
+        wait_s = max(LOOK_S, min(LONGEST_WAIT_S, refusal.retry_after_s or 0.0))
+        again_at = asyncio.get_running_loop().time() + wait_s * random.uniform(1.0, 1.25)
+        self._over[owner] = max(again_at, self._over.get(owner, 0.0))
+        self._claim_at = min(self._claim_at, again_at)
+        async with self._patient():  # what cannot be given back is claimed when it has been silent for long enough
+            await self._store.release(taken.job, self._name, [taken.entry])
+
     async def _process(
         self, article: jobs_pb2.JobArticle, options: gateway_pb2.ArticleOptions
     ) -> gateway_pb2.ProcessArticleResponse:
         """Do an article as `ProcessArticle` does. Raises Refusal."""
         limit_s = self._pipeline.max_article_s
         deadline.start(limit_s)
-        answer = gateway_pb2.ProcessArticleResponse()
         try:
             async with asyncio.timeout(limit_s):
-                async for event in self._pipeline.process(article.article, options):
-                    add(answer, event)
+                answer = await self._pipeline.answer(article.article, options)
+                return answer.message()
         except Refusal:
             raise
         except TimeoutError:
@@ -264,7 +289,6 @@ class Worker:
             ) from None
         except Exception:
             raise log_internal_error() from None
-        return answer
 
     def _wait_s(self, refusal: Refusal, waits: int) -> float:
         """Return how long to wait; an overload halves what is done at once, each article that is done adds to it."""

@@ -34,10 +34,12 @@ from khulasa.errors import code_of, from_status
 from khulasa.types import JobResult
 from khulasa.v1 import jobs_pb2, jobs_pb2_grpc
 from services.harness import caller, priority
+from services.harness.clients import Clients
 from services.harness.errors import Reason, Refusal
 from tests.conftest import ARTICLES, Stack, start_stack
 from tests.gateway.jobs.test_store import begin
 from tests.gateway.test_article import check_offsets
+from tests.harness.test_credentials import OTHER_TOKEN, TOKEN, write_clients
 
 Answer = TypeVar("Answer")
 
@@ -545,6 +547,29 @@ async def test_callers_take_turns(
         assert [(await ended(client, job)).done for job in jobs] == [10, 10]
     assert len(order) == 22
     assert max(place for place, name in enumerate(order) if name == "bert") <= 5
+
+
+async def test_a_caller_at_its_limit_holds_nobody_up(
+    model_folder: Path, redis_url: str, jobs_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job whose caller has used up the day leaves its place to others, and goes on when the caller may have more."""
+    monkeypatch.setattr(worker, "LONGEST_WAIT_S", 0.1)
+    path = write_clients(tmp_path / "clients.toml", archive=OTHER_TOKEN, newsroom=TOKEN)
+    path.write_text(path.read_text() + "\ncharacters_per_day = 40\n")
+    settings = GatewaySettings(jobs_redis_url=jobs_url, job_articles_at_once=2)
+    async with AsyncExitStack() as parts:
+        stack = await start_stack(model_folder, redis_url, parts, clients=Clients(path), job_settings=settings)
+        newsroom, archive = [
+            await parts.enter_async_context(AsyncClient(stack.addresses["gateway"], token=token, timeout_s=30))
+            for token in (TOKEN, OTHER_TOKEN)
+        ]
+        over = await newsroom.create_job(short(6))
+        await until(lambda: newsroom.job(over.name), lambda job: job.done == 1)
+        assert (await ended(archive, await archive.create_job(short(6)))).done == 6
+        assert (await newsroom.job(over.name)).running
+        path.write_text(path.read_text().replace("= 40", "= 40_000"))
+        over = await ended(newsroom, over)
+        assert (over.done, over.failed) == (6, 0)
 
 
 async def test_without_their_redis_jobs_are_unavailable_and_articles_are_not(
