@@ -85,8 +85,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
                 try:
                     async for request in requests:
                         asked += 1
-                        tasks.create_task(self._answer_one(request, _refused_id(request.id, seen), answers))
-                        seen.add(request.id)
+                        tasks.create_task(self._answer_one(request, take_id(request.id, seen), answers))
                         await places.acquire()  # read on only when there is room for one more
                 except Refusal as refusal:
                     unreadable = refusal  # it has no id to answer to, so it ends the call, after what came before it
@@ -186,11 +185,13 @@ def _refuse(response: gateway_pb2.ProcessArticlesResponse, refusal: Refusal) -> 
     response.status.CopyFrom(refusal.to_status())
 
 
-def _refused_id(article_id: str, seen: set[str]) -> Refusal | None:
+def take_id(article_id: str, seen: set[str]) -> Refusal | None:
+    """Put an article's id to those that were seen; return why if it is refused, which then takes no memory."""
     try:
         validation.check_id(article_id, seen)
     except Refusal as refusal:
         return refusal
+    seen.add(article_id)
     return None
 
 

@@ -5,6 +5,8 @@ import asyncio
 import grpc
 import pytest
 
+from gateway import validation
+from gateway.service import take_id
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness import metrics
 from services.harness.server import MAX_MESSAGE_BYTES
@@ -27,6 +29,16 @@ async def test_a_compressed_message_is_measured_as_it_unpacks(stack: Stack) -> N
         assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         small = gateway_pb2.ProcessArticleRequest(article=article_pb2.Article(text="وصل الوزير."))
         await gateway.ProcessArticle(small, timeout=30)
+
+
+def test_refused_ids_take_no_memory() -> None:
+    """A stream without an end keeps no ids that are too long or too many."""
+    seen: set[str] = set()
+    assert take_id("x" * (validation.MAX_ID_CHARS + 1), seen)
+    assert seen == set()
+    assert [take_id(str(number), seen) for number in range(validation.MAX_ARTICLES_PER_CALL)].count(None) == len(seen)
+    assert take_id("one more", seen)
+    assert len(seen) == validation.MAX_ARTICLES_PER_CALL
 
 
 async def test_calls_beyond_the_places_are_refused(stack: Stack) -> None:
