@@ -6,7 +6,8 @@
     identified  tells who calls
     limited     gives the call its time
 
-Health and reflection are left alone: probes would drown the log. Only health is answered to whom has no credentials.
+Health and reflection are left alone: probes would drown the log. Only a health check is answered to whom has no
+credentials; watching health is a call without an end, and strangers could hold all places with it.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from services.harness.errors import Reason, Refusal
 from services.harness.requests import Unreadable, strict
 
 OUR_METHODS = ("/khulasa.", "/google.longrunning.")
-OPEN_METHODS = "/grpc.health."
+OPEN_METHOD = "/grpc.health.v1.Health/Check"
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -50,7 +51,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> "Handler | None":
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(OPEN_METHODS):
+        if handler is None or method == OPEN_METHOD:
             return handler
         if not self._certificates:  # they are known only with the call itself; a token already here
             try:

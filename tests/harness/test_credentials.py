@@ -128,6 +128,8 @@ async def test_health_stays_open_and_reflection_does_not(tmp_path: Path) -> None
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         assert (await check(health_pb2.HealthCheckRequest())).status == health_pb2.HealthCheckResponse.SERVING
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")  # it never ends, and would hold a place
+        assert await watch(b"", timeout=10).code() == grpc.StatusCode.UNAUTHENTICATED
         reflect = channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
