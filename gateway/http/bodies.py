@@ -5,6 +5,7 @@ not be taken for another: a name that the message does not have, null, and a val
 """
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -17,6 +18,9 @@ from services.harness.errors import Reason, Refusal
 
 MAX_BODY_BYTES = 8_000_000
 """An article of 1,000,000 bytes with all its letters escaped (\\u0628 for two bytes) and a full glossary."""
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Escaped, and often beside its other half: then nothing is wrong."""
 
 Request = TypeVar("Request", bound=Message)
 
@@ -47,13 +51,19 @@ async def read(receive: Receive, declared: str | None) -> bytes:
 def json_object(body: bytes) -> dict[str, Any]:
     """Return the object that the body holds. Raises Refusal."""
     try:
-        value = json.loads(body, object_pairs_hook=_no_name_twice, parse_constant=_no_constant)
+        # Decoded here: given bytes, the library would take UTF-16 too, and halves of characters that cannot be written.
+        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_no_name_twice, parse_constant=_no_constant)
     except RecursionError:
         raise _unreadable("The body's JSON is nested too deeply") from None
     except ValueError as error:  # JSON's own error, bytes that are no UTF-8, and ours
         raise _unreadable(f"The body is no JSON: {error}") from None
     if not isinstance(value, dict):
         raise _unreadable("The body is JSON, but no object")
+    if _HALF.search(body):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise _unreadable("The body's text has half a character (a lone surrogate)") from None
     return value
 
 

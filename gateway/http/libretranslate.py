@@ -66,8 +66,11 @@ class LibreTranslate:
             raise _invalid("format", f"{form[:20]!r} format is not supported: text and html are")
         texts = [given] if isinstance(given, str) else given
         places = asyncio.Semaphore(TEXTS_AT_ONCE)
-        translate = self._translate_html if form == "html" else self._translate_text
-        answers = await _together([translate(text, places) for text in texts])
+        if form == "html":
+            pages = await asyncio.to_thread(_pages, texts)
+            answers = await _together([self._translate_html(page, places) for page in pages])
+        else:
+            answers = await _together([self._translate_text(text, places) for text in texts])
         english = [answer.text for answer in answers]
         doubts = [_doubts(answer.sentences) for answer in answers]
         one = isinstance(given, str)
@@ -133,11 +136,8 @@ class LibreTranslate:
                 sentences.extend(paragraph.sentences)
         return Translated("".join([*parts, text[done:]]), sentences)
 
-    async def _translate_html(self, page: str, places: asyncio.Semaphore) -> Translated:
-        pieces = await asyncio.to_thread(markup.pieces, page)
+    async def _translate_html(self, pieces: Sequence[tuple[str, bool]], places: asyncio.Semaphore) -> Translated:
         texts = [text for text, is_text in pieces if is_text]
-        if len(texts) > MAX_TEXTS:
-            raise _invalid("q", f"the HTML has {len(texts)} pieces of text, the limit is {MAX_TEXTS}")
         answers = iter(await _together([self._translate_text(text, places) for text in texts]))
         parts: list[str] = []
         sentences: list[article_pb2.Sentence] = []
@@ -192,6 +192,18 @@ def _texts(fields: Mapping[str, Any]) -> str | list[str]:
     except UnicodeEncodeError:
         raise _invalid("q", "a text has half a character (a lone surrogate)") from None
     return given
+
+
+def _pages(texts: Sequence[str]) -> list[list[tuple[str, bool]]]:
+    """Return the pieces of each page, of text not more in all than of a list. Raises Refusal."""
+    pages: list[list[tuple[str, bool]]] = []
+    found = 0
+    for text in texts:
+        pages.append(markup.pieces(text))
+        found += sum(is_text for _, is_text in pages[-1])
+        if found > MAX_TEXTS:
+            raise _invalid("q", f"the HTML has more than {MAX_TEXTS} pieces of text, the limit")
+    return pages
 
 
 def _text(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:

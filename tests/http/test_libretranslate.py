@@ -98,7 +98,17 @@ def test_pieces_are_the_page(page: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"q": 3}, {"q": []}, {"q": ["a", 1]}, {"q": "\ud800"}, {"q": "a", "source": 1}, {"q": "a"}],
+    [
+        {},
+        {"q": 3},
+        {"q": []},
+        {"q": ["a", 1]},
+        {"q": "\ud800"},
+        {"q": "a", "source": 1},
+        {"q": "a"},
+        {"q": "a", "source": "\ud800", "target": "en"},
+        {"q": ["<b>a</b>" * 600] * 2, "source": "ar", "target": "en", "format": "html"},  # 1200 pieces
+    ],
 )
 async def test_bad_requests_are_told_in_its_form(http: httpx.AsyncClient, body: dict[str, object]) -> None:
     """What cannot be read is a 400 with a message in `error`."""
