@@ -68,13 +68,15 @@ class Pipeline:
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
-        async with self.quotas.admitted(caller.name(), _length(article)):
+        async with self.quotas.admitted(caller.name(), _length(article)) as place:
             run = await self._run(article, options)
             kept = await run.kept_answer()
             if kept is None:
                 async for event in run.shared_events():
                     if event.WhichOneof("event") == "finished":
                         _count(event.finished.provenance)
+                    # A caller whose time ends just before the article does has had it all the same.
+                    place.sent = place.sent or event.WhichOneof("event") != "extracted"
                     yield event
             else:
                 _count(kept.provenance)

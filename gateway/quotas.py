@@ -97,6 +97,13 @@ class Admission:
     day: int = 0
 
 
+@dataclass(slots=True)
+class Place:
+    """An article that was admitted. `sent`: its caller has some of the answer, so it counts even if the rest fails."""
+
+    sent: bool = False
+
+
 class Quotas:
     """Admits articles. Without an URL every gateway counts by itself; without limits nobody counts."""
 
@@ -121,14 +128,15 @@ class Quotas:
         return client.limits(self._defaults) if client else self._defaults
 
     @asynccontextmanager
-    async def admitted(self, name: str, characters: int) -> AsyncIterator[None]:
+    async def admitted(self, name: str, characters: int) -> AsyncIterator[Place]:
         """Hold a place for one article of a client. Raises Refusal.
 
-        The characters of an article that fails are given back. Those of one whose caller left are not: they were work.
+        The characters of an article that fails are given back, unless some of its answer was sent. Those of one whose
+        caller left are not: they were work.
         """
-        limits = self.limits(name)
+        limits, held = self.limits(name), Place()
         if limits == NO_LIMITS:
-            yield
+            yield held
             return
         place = uuid.uuid4().hex
         shared = await self._ask_shared(name, limits, characters, place)
@@ -139,9 +147,9 @@ class Quotas:
         renewing = asyncio.create_task(self._renew(name, place)) if shared else None
         give_back = 0
         try:
-            yield
+            yield held
         except Exception:
-            give_back = characters
+            give_back = 0 if held.sent else characters
             raise
         finally:
             if renewing:

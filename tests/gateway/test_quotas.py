@@ -98,6 +98,19 @@ async def test_a_failed_articles_characters_are_given_back(gateways: list[Quotas
     assert await admit(first, characters=1) == Reason.QUOTA_EXCEEDED
 
 
+async def test_an_article_that_was_sent_in_part_counts(gateways: list[Quotas]) -> None:
+    """Who streams an article and has its time end before the last paragraph has not had the rest for nothing."""
+
+    async def break_off() -> None:
+        async with gateways[0].admitted("newsroom", 100) as place:
+            place.sent = True
+            raise Refusal(Reason.DEADLINE_EXCEEDED, "The translator was not done in the time that was left.")
+
+    with pytest.raises(Refusal):
+        await break_off()
+    assert await admit(gateways[1], characters=1) == Reason.QUOTA_EXCEEDED
+
+
 async def test_a_killed_gateways_places_come_free(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A place that nobody renews is free when its lease is over; one that is renewed is not."""
     monkeypatch.setattr(quotas, "LEASE_S", 2.0)
