@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from gateway.embedded_redis import EmbeddedRedis
 from gateway.glossaries import Glossaries
 from gateway.jobs.service import JobsService, OperationsService
-from gateway.jobs.store import Evicts, JobLimits, JobStore
+from gateway.jobs.store import Evicts, JobLimits, JobStore, why
 from gateway.jobs.worker import Pace, Worker
 from gateway.pipeline import Pipeline
 from gateway.settings import GatewaySettings
@@ -71,7 +71,7 @@ class JobParts:
             )
             raise SystemExit(1) from None
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("the jobs' Redis does not answer", why=f"{type(error).__name__}: {error}")
+            log.warning("the jobs' Redis does not answer", why=why(error))
         worker = Worker(
             store, pipeline, Pace(articles_at_once=settings.job_articles_at_once, idle_s=settings.job_idle_s)
         )

@@ -17,7 +17,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from gateway.glossaries import Glossaries
 from gateway.jobs.intake import not_found, take_in
-from gateway.jobs.store import Gone, Job, JobStore, State
+from gateway.jobs.store import Gone, Job, JobStore, State, why
 from khulasa.v1 import jobs_pb2, jobs_pb2_grpc
 from services.harness import caller, deadline
 from services.harness.errors import Reason, Refusal
@@ -179,7 +179,7 @@ async def _answering() -> AsyncIterator[None]:
             Reason.JOBS_FULL, "The memory for jobs is full. Delete jobs that are done with, or wait for some to expire."
         ) from None
     except (RedisError, OSError) as error:
-        log.warning("the jobs' Redis does not answer", why=f"{type(error).__name__}: {error}")
+        log.warning("the jobs' Redis does not answer", why=why(error))
         raise Refusal(
             Reason.JOBS_UNAVAILABLE,
             "Jobs are not available: their Redis does not answer. Try again in 2 s; single articles are translated.",

@@ -19,7 +19,8 @@ import zstandard
 from google.protobuf.message import Message
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from gateway.jobs import scripts
 from khulasa.v1 import gateway_pb2, jobs_pb2
@@ -350,6 +351,14 @@ class JobStore:
     async def _run(self, script: str, job: str, *arguments: Any) -> Any:
         answer = await self._scripts[script](keys=[ROOT], args=[job, *arguments])
         return _text(answer) if isinstance(answer, bytes) else answer
+
+
+def why(error: Exception) -> str:
+    """Return what is wrong with the Redis, for a log. Of what it answers the kind alone: that may quote a command, and
+    with it what a caller sent.
+    """
+    kind = type(error).__name__
+    return kind if isinstance(error, RedisError) and not isinstance(error, NoConnection) else f"{kind}: {error}"
 
 
 def pack(message: jobs_pb2.JobArticle | jobs_pb2.JobResult) -> bytes:

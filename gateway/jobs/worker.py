@@ -19,7 +19,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from gateway.jobs import duplicates
-from gateway.jobs.store import Gone, JobStore, Settled, State, Taken
+from gateway.jobs.store import Gone, JobStore, Settled, State, Taken, why
 from gateway.pipeline import Pipeline
 from khulasa.v1 import gateway_pb2, jobs_pb2
 from services.harness import caller, deadline, priority
@@ -356,7 +356,7 @@ class Worker:
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
                 self._away = True
-                log.warning("jobs wait for their Redis", why=f"{type(error).__name__}: {error}")
+                log.warning("jobs wait for their Redis", why=why(error))
             await asyncio.sleep(random.uniform(0.5, 1.0))
 
     async def _give_back(self) -> None:

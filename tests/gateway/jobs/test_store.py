@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import ReadOnlyError
 
 from gateway.jobs import store as store_module
-from gateway.jobs.store import Full, Gone, JobLimits, JobStore, Settled, State, Taken
+from gateway.jobs.store import Full, Gone, JobLimits, JobStore, Settled, State, Taken, why
 from khulasa.v1 import article_pb2, gateway_pb2, jobs_pb2
 from tests.gateway.jobs.conftest import LIMITS
 
@@ -58,6 +60,12 @@ async def test_articles_are_taken_once(store: JobStore) -> None:
     job = await begin(store, 30)
     shares = await asyncio.gather(*(take_all(store, job, worker) for worker in "abc"))
     assert sorted(taken.index for share in shares for taken in share) == list(range(30))
+
+
+def test_a_log_has_no_command_that_failed() -> None:
+    """The library quotes the command in the error of a pipeline; where the Redis is may be told."""
+    assert why(ReadOnlyError("Command # 1 (HSET khulasa:{jobs} display_name geheim) caused error")) == "ReadOnlyError"
+    assert why(NoConnection("Error 111 connecting to redis:6379.")).endswith("redis:6379.")
 
 
 async def test_a_silent_workers_articles_are_claimed(store: JobStore) -> None:
