@@ -191,6 +191,15 @@ def test_each_part_is_called_by_its_callers_alone_and_nothing_else_leaves(defaul
         assert labels is None or deny["podSelector"]["matchLabels"].items() <= labels.items()
 
 
+def test_nobody_named_is_nobody() -> None:
+    """Empty lists of peers close what they are for; a rule with an empty list would open it to everybody."""
+    values = {"gateway": {"callers": []}, "networkPolicy": {"dns": [], "monitoring": []}}
+    into, out = allowed(list(chart.resources(chart.render(values))))
+    inside = {("gateway", part) for part in ("translator", "summarizer", "redis-cache", "redis-jobs")}
+    clients = {("nightly", "gateway"), ("test", "gateway")}
+    assert (into, out) == (inside | clients, inside | clients)
+
+
 def test_an_external_redis_is_the_only_further_way_out() -> None:
     """Named by address and port; the chart's own Redis, its password and its policies are gone then."""
     resources = list(chart.resources(chart.render(ELSEWHERE)))

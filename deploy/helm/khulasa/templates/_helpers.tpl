@@ -178,10 +178,12 @@ annotations:
 {{- (index (index . 0).Values.redis (index . 1) "passwordSecret") | default (printf "%s-redis-%s" (include "khulasa.name" (index . 0)) (index . 1)) }}
 {{- end }}
 
-{{/* Ports of an egress rule for names. */}}
+{{/* Ports of an egress rule for names. Nobody named is nobody: to Kubernetes, an empty list would be everybody. */}}
 {{- define "khulasa.dnsEgress" -}}
+{{- if .Values.networkPolicy.dns -}}
 - to: {{- toYaml .Values.networkPolicy.dns | nindent 4 }}
   ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
+{{- end }}
 {{- end }}
 
 {{- define "khulasa.tracingEgress" -}}
@@ -191,8 +193,10 @@ annotations:
 {{- end }}
 
 {{- define "khulasa.metricsIngress" -}}
+{{- if .Values.networkPolicy.monitoring -}}
 - from: {{- toYaml .Values.networkPolicy.monitoring | nindent 4 }}
   ports: [{protocol: TCP, port: 9090}]
+{{- end }}
 {{- end }}
 
 {{/* What a client of the gateway inside this chart needs to call it. */}}
