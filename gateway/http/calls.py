@@ -27,6 +27,10 @@ from services.harness.errors import Reason, Refusal
 
 TIMEOUT_HEADER = "Khulasa-Timeout"
 MAX_TIMEOUT_S = 86_400
+STRANGERS_SHARE = 8
+"""One place in so many is for those whose body has to be read to know who they are: all could fill all places else."""
+STRANGERS_S = 30.0
+"""For such a body."""
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
@@ -51,6 +55,8 @@ class Door:
     ready: bool = False
     draining: bool = False
     calls: int = 0
+    strangers: int = 0
+    """Of the calls, those whose body is being read from who has not said yet who it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class EventStream(Response):
     async def _fail(self, refusal: Refusal, send: Send) -> None:
         await send(_body(_as_event(*self._on_refusal(refusal))))
         logs.call_fields(reason=refusal.reason.value)
+        metrics.REFUSALS.labels(refusal.reason.value).inc()
 
 
 Behaviour = Callable[[Asked], Awaitable[Response]]
@@ -171,6 +178,7 @@ class Call:
 
     async def _tell(self, refusal: Refusal, request: Request, receive: Receive, answer: "_Answer") -> None:
         logs.call_fields(reason=refusal.reason.value)
+        metrics.REFUSALS.labels(refusal.reason.value).inc()
         if answer.stream is not None and answer.started:
             await answer.stream.fail(refusal, answer.send)
         elif not answer.started:
@@ -200,11 +208,37 @@ class Call:
                 f"The Content-Type is {content_type[:100]!r}, expected {expected}.",
                 content_type=content_type[:100],
             )
-        asked = Asked(request, await bodies.read(receive, request.headers.get("content-length")), content_type)
+        declared = request.headers.get("content-length")
         if door.credentials and not authorization and self._key_in_body:
+            asked = Asked(request, await self._of_stranger(receive, declared), content_type)
             key = self._key_in_body(asked)
             self._begin(door.credentials, f"Bearer {key}" if key else None)
+        else:
+            asked = Asked(request, await bodies.read(receive, declared), content_type)
         await _accompanied(self._work(asked, receive, answer), receive, answer)
+
+    async def _of_stranger(self, receive: Receive, declared: str | None) -> bytes:
+        """Read the body in which a key may be. Raises ClientGone, Refusal."""
+        door = self._door
+        if door.strangers >= max(1, door.max_calls // STRANGERS_SHARE):
+            raise Refusal(
+                Reason.OVERLOADED,
+                "Too many calls without a token in their header are coming in. Try again in 2 s, or send "
+                "'Authorization: Bearer TOKEN'.",
+                retry_after_s=2,
+            )
+        door.strangers += 1
+        try:
+            async with asyncio.timeout(STRANGERS_S):
+                return await bodies.read(receive, declared)
+        except TimeoutError:
+            raise Refusal(
+                Reason.DEADLINE_EXCEEDED,
+                f"The body did not come in {STRANGERS_S:g} s. Send 'Authorization: Bearer TOKEN' to have more time.",
+                limit_s=STRANGERS_S,
+            ) from None
+        finally:
+            door.strangers -= 1
 
     @staticmethod
     def _begin(credentials: Credentials, authorization: str | None) -> None:

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.problems import problem_response
+from services.harness import metrics
 from services.harness.errors import Reason, Refusal
 
 PROBED = ("/healthz", "/readyz")
@@ -45,6 +46,7 @@ class Guard:
 
         refusal = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
         if refusal:
+            metrics.REFUSALS.labels(refusal.reason.value).inc()
             await problem_response(refusal)(scope, receive, send_guarded)
         else:
             await self._app(scope, receive, send_guarded)
@@ -58,7 +60,7 @@ class Guard:
                 host=_name(host)[:100],
             )
         origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        foreign = origin is not None and origin.lower().partition("://")[2] != host.lower()
         if method not in ("GET", "HEAD") and (foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site")):
             return Refusal(
                 Reason.FOREIGN_ORIGIN,

@@ -279,6 +279,25 @@ async def test_credentials_are_asked_before_the_body_is_read(stack: Stack, flood
     await server.drain(0)
 
 
+async def test_strangers_who_send_slowly_hold_few_places(stack: Stack) -> None:
+    """A body that may have a key in it is waited for from a few at once; who shows a token first is not held up."""
+    server = http_server(stack, credentials=OneToken(), max_calls=8)
+    await server.start()
+    _, slow = await asyncio.open_connection("127.0.0.1", server.port)
+    head = ("POST /translate HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 99")
+    slow.write("\r\n".join((*head, "", "")).encode())
+    await until(lambda: server._door.strangers == 1)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as http:
+        form = {"q": "مرحبا", "source": "ar", "target": "en"}
+        assert (await http.post("/translate", data=form | {"api_key": "open-sesame"})).status_code == 429
+        right = {"Authorization": "Bearer open-sesame"}
+        assert (await http.post("/translate", data=form, headers=right)).status_code == 200
+        slow.close()
+        await until(lambda: server._door.strangers == 0)
+        assert (await http.post("/translate", data=form | {"api_key": "open-sesame"})).status_code == 200
+    await server.drain(0)
+
+
 def test_font_has_its_licence_beside_it() -> None:
     """The Arabic face is packaged with its licence, and small."""
     folder = Path(bodies.__file__).parent / "page"

@@ -42,10 +42,11 @@ async def test_operator_can_add_names(stack: Stack) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://localhost:1"},
+        {"Origin": "http://[::1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],
-    ids=["origin", "null", "port", "cross-site", "same-site"],
+    ids=["origin", "null", "port", "unreadable", "cross-site", "same-site"],
 )
 async def test_pages_of_other_origins_are_refused(http: httpx.AsyncClient, path: str, headers: dict[str, str]) -> None:
     """A POST from a page that this gateway did not serve is refused, also of a form, which needs no preflight."""
