@@ -36,6 +36,8 @@ class Answerer:
                     self.limit.answered(began_at, len(article.text or article.html), cached=cached)
                     return result
             except Overloaded as error:
+                if error.reason == "QUOTA_EXCEEDED" and error.retry_after_s is None:
+                    raise  # the article is longer than a day's quota, and no time makes it fit
                 self.limit.overloaded(began_at, error.retry_after_s)
                 self._check_patience("has too much to do", error)
             except (Unavailable, Cancelled) as error:

@@ -51,6 +51,16 @@ async def test_the_limit_rises_to_what_the_gateway_takes() -> None:
         assert gateway.refused < 500
 
 
+async def test_an_article_longer_than_a_days_quota_is_its_own_error() -> None:
+    """No time makes it fit, so it is not waited for, and the others are not held up."""
+
+    async def process(article: Article) -> Result:
+        raise Overloaded("Split it.", reason="QUOTA_EXCEEDED")
+
+    with pytest.raises(Overloaded, match="Split it"):
+        await Answerer(process, AdaptiveLimit(4), 60).answer(ARTICLE)
+
+
 async def test_one_overload_is_one_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusals of calls that began before the limit was lowered tell nothing new."""
     now = [100.0]
