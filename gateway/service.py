@@ -16,6 +16,7 @@ from gateway.glossaries import Glossaries, resolved
 from gateway.pipeline import Event, Pipeline, cache_use_name, pipeline_version
 from gateway.purge import Purger
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
+from services.harness import caller
 from services.harness.errors import Reason, Refusal
 from services.harness.logs import call_fields, log_internal_error
 from services.harness.metrics import REFUSALS
@@ -71,7 +72,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         self, requests: AsyncIterator[gateway_pb2.ProcessArticlesRequest], context: Context
     ) -> AsyncIterator[gateway_pb2.ProcessArticlesResponse]:
         answers: asyncio.Queue[gateway_pb2.ProcessArticlesResponse] = asyncio.Queue()
-        places = asyncio.Semaphore(ARTICLES_AT_ONCE)
+        places = asyncio.Semaphore(self.at_once(ARTICLES_AT_ONCE))
         asked = answered = failed = 0
         end_of_requests = False
         unreadable: Refusal | None = None
@@ -142,6 +143,13 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         purged = await self._purger.client(request.client)
         call_fields(purged=purged)
         return gateway_pb2.PurgeClientResponse(purged_values=purged)
+
+    def at_once(self, most: int) -> int:
+        """Return how many articles of one call may be in the works: `most`, or what its caller may have if that is less.
+
+        More would be refused, though nobody but the gateway has them done at once.
+        """
+        return min(most, self._pipeline.quotas.limits(caller.name()).articles_at_once or most)
 
     async def answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
         """Check one article and return its answer, for every way into the gateway. Raises Refusal."""

@@ -65,7 +65,7 @@ class LibreTranslate:
         if form not in ("text", "html"):
             raise _invalid("format", f"{form[:20]!r} format is not supported: text and html are")
         texts = [given] if isinstance(given, str) else given
-        places = asyncio.Semaphore(TEXTS_AT_ONCE)
+        places = asyncio.Semaphore(self._service.at_once(TEXTS_AT_ONCE))
         if form == "html":
             pages = await asyncio.to_thread(_pages, texts)
             answers = await _together([self._translate_html(page, places) for page in pages])

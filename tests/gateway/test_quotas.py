@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from gateway import quotas
 from gateway.quotas import Quotas
-from khulasa import Article, AsyncClient, Overloaded
+from khulasa import Article, AsyncClient, Overloaded, Result
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness.clients import Clients, Limits
 from services.harness.errors import Reason, Refusal
@@ -135,6 +135,16 @@ async def test_without_limits_redis_is_not_asked(redis_url: str) -> None:
     async with Redis.from_url(redis_url) as redis:
         assert await redis.keys() == []
     await unlimited.close()
+
+
+async def test_a_stream_keeps_to_its_callers_places(model_folder: Path, redis_url: str) -> None:
+    """Who sends many articles over one call has as many done at once as it may, and none refused for it."""
+    async with AsyncExitStack() as parts:
+        stack = await start_stack(model_folder, redis_url, parts, defaults=Limits(articles_at_once=2))
+        client = await parts.enter_async_context(AsyncClient(stack.addresses["gateway"], timeout_s=20))
+        articles = [(str(number), Article(text=f"وصل الوزير رقم {number} إلى المدينة.")) for number in range(6)]
+        answers = [answer async for _, answer in client.process_many(articles)]
+        assert [type(answer) for answer in answers] == [Result] * 6
 
 
 async def test_a_refusal_travels_with_its_details(model_folder: Path, redis_url: str, tmp_path: Path) -> None:
