@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 import grpc
@@ -133,19 +134,21 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         self, request: gateway_pb2.PurgeArticleRequest, context: Context
     ) -> gateway_pb2.PurgeArticleResponse:
         validation.check_article(request.article)
-        purged = await self._purger.article(request.article, request.client)
+        async with self._purge():
+            purged = await self._purger.article(request.article, request.client)
         call_fields(purged=purged)
         return gateway_pb2.PurgeArticleResponse(purged_values=purged)
 
     async def PurgeClient(
         self, request: gateway_pb2.PurgeClientRequest, context: Context
     ) -> gateway_pb2.PurgeClientResponse:
-        purged = await self._purger.client(request.client)
+        async with self._purge():
+            purged = await self._purger.client(request.client)
         call_fields(purged=purged)
         return gateway_pb2.PurgeClientResponse(purged_values=purged)
 
     def at_once(self, most: int) -> int:
-        """Return how many articles of one call may be in the works: `most`, or what its caller may have if that is less.
+        """Return how many articles of one call may be in the works: `most`, or as many as its caller may have.
 
         More would be refused, though nobody but the gateway has them done at once.
         """
@@ -158,6 +161,10 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         answer = await self._pipeline.answer(article, resolved(options, self._glossaries))
         call_fields(**_counts(answer.provenance))
         return answer
+
+    def _purge(self) -> AbstractAsyncContextManager[object]:
+        """Count a purge as an article without characters: it reads a page, and looks at all keys of the cache."""
+        return self._pipeline.quotas.admitted(caller.name(), 0)
 
     async def _answer_one(
         self,

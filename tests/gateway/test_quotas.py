@@ -147,6 +147,19 @@ async def test_a_stream_keeps_to_its_callers_places(model_folder: Path, redis_ur
         assert [type(answer) for answer in answers] == [Result] * 6
 
 
+async def test_a_purge_counts_as_an_article(model_folder: Path, redis_url: str) -> None:
+    """It is work too; it has no characters, so that who has used up the day may still have something forgotten."""
+    async with AsyncExitStack() as parts:
+        limits = Limits(articles_per_minute=2, characters_per_day=23)
+        stack = await start_stack(model_folder, redis_url, parts, defaults=limits)
+        client = await parts.enter_async_context(AsyncClient(stack.addresses["gateway"], timeout_s=5))
+        article = Article(text="وصل الوزير إلى المدينة.")
+        await client.process(article)
+        assert await client.purge_article(article) > 0
+        with pytest.raises(Overloaded, match="2 articles a minute"):
+            await client.purge_client()
+
+
 async def test_a_refusal_travels_with_its_details(model_folder: Path, redis_url: str, tmp_path: Path) -> None:
     """Over gRPC a client past its limit gets RESOURCE_EXHAUSTED with QuotaFailure and RetryInfo; others are served."""
     path = write_clients(tmp_path / "clients.toml", archive=OTHER_TOKEN, newsroom=TOKEN)
