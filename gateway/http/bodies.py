@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from starlette.types import Receive
 
 from services.harness.errors import Reason, Refusal
+from services.harness.requests import MAX_PARTS, too_many
 
 MAX_BODY_BYTES = 8_000_000
 """An article of 1,000,000 bytes with all its letters escaped (\\u0628 for two bytes) and a full glossary."""
@@ -95,6 +96,8 @@ def _check(value: Any, fields: Iterable[Any], path: str) -> None:
         if field.is_repeated:
             if not isinstance(given, list):
                 raise _mistyped(place, given, "a list")
+            if len(given) > MAX_PARTS:
+                raise too_many(place, len(given))
             for number, part in enumerate(given):
                 _check_value(part, field, f"{place}[{number}]")
         else:

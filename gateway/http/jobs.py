@@ -17,6 +17,7 @@ from gateway.http.calls import JSON, Asked
 from gateway.jobs.service import COLLECTION, JobsService, OperationsService
 from khulasa.v1 import jobs_pb2
 from services.harness.errors import Reason, Refusal
+from services.harness.requests import MAX_PARTS, too_many
 
 _CONTEXT: Any = None
 """What gRPC hands to a method beside the request; none of these looks at it."""
@@ -76,6 +77,8 @@ def _parts(body: bytes) -> tuple[jobs_pb2.JobHeader, list[jobs_pb2.JobArticle]]:
         raise Refusal(
             Reason.UNREADABLE_REQUEST, "articles is no list of objects. Send one for each article.", field="articles"
         )
+    if len(articles) > MAX_PARTS:
+        raise too_many("articles", len(articles))
     header = bodies.message_from(value, jobs_pb2.JobHeader)
     return header, [
         bodies.message_from(article, jobs_pb2.JobArticle, f"articles[{number}].")

@@ -13,6 +13,10 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from services.harness.errors import Reason, Refusal
 
+MAX_PARTS = 100_000
+"""Messages in one field; every field has a lower limit of its own. An empty one has two bytes on the wire, and as an
+object more than two hundred: looking at each to count them would take gigabytes."""
+
 Deserializer = Callable[[bytes], Message]
 
 
@@ -40,7 +44,10 @@ def strict(deserialize: Deserializer) -> Callable[[bytes], Message | Unreadable]
                     length=len(data),
                 )
             )
-        unknown = _unknown_part(message, "")
+        try:
+            unknown = _unknown_part(message, "")
+        except Refusal as refusal:
+            return Unreadable(refusal)
         if unknown:
             return Unreadable(
                 Refusal(
@@ -55,13 +62,18 @@ def strict(deserialize: Deserializer) -> Callable[[bytes], Message | Unreadable]
 
 
 def _unknown_part(message: Message, path: str) -> str:
-    """Return the path of the first unknown field or enum value in `message`, or an empty string."""
+    """Return the path of the first unknown field or enum value in `message`, or an empty string.
+
+    Raises Refusal for a field of more messages than any may have.
+    """
     unknown = UnknownFieldSet(message)
     if len(unknown):
         return f"{path}{message.DESCRIPTOR.name}.{unknown[0].field_number}"
     for field, value in message.ListFields():
         if field.message_type is None and field.enum_type is None:
             continue  # a list of texts is not worth copying
+        if field.is_repeated and len(value) > MAX_PARTS:
+            raise too_many(f"{path}{field.name}", len(value))
         values = list(value) if field.is_repeated and not _is_map(field) else [] if field.is_repeated else [value]
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             for part in values:
@@ -72,6 +84,17 @@ def _unknown_part(message: Message, path: str) -> str:
                 if number not in field.enum_type.values_by_number:
                     return f"{path}{field.name}={number}"
     return ""
+
+
+def too_many(field: str, length: int) -> Refusal:
+    """Return the refusal for a field of more messages than any may have."""
+    return Refusal(
+        Reason.UNREADABLE_REQUEST,
+        f"{field} has {length} entries, and no list may have more than {MAX_PARTS}. Send less at once.",
+        field=field,
+        length=length,
+        limit=MAX_PARTS,
+    )
 
 
 def _is_map(field: FieldDescriptor) -> bool:

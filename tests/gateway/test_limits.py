@@ -8,7 +8,8 @@ import pytest
 from gateway import validation
 from gateway.service import take_id
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
-from services.harness import metrics
+from services.harness import metrics, requests
+from services.harness.errors import Reason
 from services.harness.server import MAX_MESSAGE_BYTES
 from services.harness.settings import ServerSettings
 from tests.conftest import Stack
@@ -29,6 +30,19 @@ async def test_a_compressed_message_is_measured_as_it_unpacks(stack: Stack) -> N
         assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         small = gateway_pb2.ProcessArticleRequest(article=article_pb2.Article(text="وصل الوزير."))
         await gateway.ProcessArticle(small, timeout=30)
+
+
+def test_more_messages_than_any_field_may_have_are_refused_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two bytes on the wire are an object of two hundred in memory, so a list that is too long is not looked at."""
+    monkeypatch.setattr(requests, "MAX_PARTS", 3)
+    read = requests.strict(gateway_pb2.ProcessArticleRequest.FromString)
+    for length, refused in ((3, False), (4, True)):
+        glossary = gateway_pb2.Glossary(terms=[article_pb2.GlossaryTerm()] * length)
+        request = gateway_pb2.ProcessArticleRequest(options=gateway_pb2.ArticleOptions(glossary=glossary))
+        found = read(request.SerializeToString())
+        assert isinstance(found, requests.Unreadable) is refused
+    assert isinstance(found, requests.Unreadable)
+    assert (found.refusal.reason, found.refusal.field) == (Reason.UNREADABLE_REQUEST, "options.glossary.terms")
 
 
 def test_refused_ids_take_no_memory() -> None:
