@@ -88,6 +88,7 @@ class EmbeddedRedis:
             *arguments,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            umask=0o077,  # articles may lie in its files, and the folder may be one that others can enter
             start_new_session=True,  # Ctrl-C in the terminal is for the gateway, which still needs its cache to drain
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             pass_fds=() if self._lock is None else (self._lock,),  # the folder is taken for as long as the server lives

@@ -36,6 +36,18 @@ async def test_jobs_forget_nothing_and_outlast_a_stop(tmp_path: Path) -> None:
     await second.stop()
 
 
+async def test_others_cannot_read_what_lies_in_a_folder_that_they_can_enter(tmp_path: Path) -> None:
+    """The folder was there before, with whatever mode; what the server writes into it is its owner's alone."""
+    folder = tmp_path / "jobs"
+    folder.mkdir(mode=0o755)
+    server = await EmbeddedRedis.start_keeping(folder, memory_mb=64)
+    await ask(server.url, "SET", "article", "confidential")
+    await server.stop()
+    written = [path for path in folder.rglob("*") if path.name != "lock"]
+    assert written
+    assert not [path for path in written if path.stat().st_mode & 0o077]
+
+
 async def test_a_killed_server_comes_back_with_its_data(tmp_path: Path) -> None:
     """What was answered before the kill is there after it, at the same URL."""
     server = await EmbeddedRedis.start_keeping(tmp_path, memory_mb=64)
