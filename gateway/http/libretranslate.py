@@ -79,7 +79,7 @@ class LibreTranslate:
             "khulasa": doubts[0] if one else doubts,
         }
         if source == "auto":
-            detected = [_detected(text) for text in texts]
+            detected = await asyncio.to_thread(lambda: [_detected(text) for text in texts])
             answer["detectedLanguage"] = detected[0] if one else detected
         if fields.get("alternatives"):
             answer["alternatives"] = [] if one else [[] for _ in texts]  # there is one translation, and its doubts
@@ -88,7 +88,7 @@ class LibreTranslate:
     async def detect(self, asked: Asked) -> Response:
         """Answer with the language of the text, a confidence in percent beside it."""
         given = _texts(_fields(asked))
-        return JSONResponse([_detected(given if isinstance(given, str) else "\n".join(given))])
+        return JSONResponse([await asyncio.to_thread(_detected, given if isinstance(given, str) else "\n".join(given))])
 
     async def languages(self, request: Request) -> Response:
         """Answer with the languages there are."""
