@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import articles, results_file
-from benchmarks.throughput import bare, tokenized
+from benchmarks.throughput import bare_as_served, tokenized
 from khulasa.jobs.output import records_of
 from khulasa.up import Services
 from services.translator.model import Model
@@ -41,7 +41,7 @@ def main() -> None:
     settings = TranslatorSettings()
     model = Model.open(settings.model)
     sentences = tokenized(texts, model)
-    before_s = bare(sentences, model, settings)
+    before_s = bare_as_served(sentences, model, settings)
     ways: dict[str, dict[str, Any]] = {}
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def main() -> None:
             else:
                 ways[way], found[way] = asyncio.run(go(way, source, Path(folder), len(texts)))
             print(way, json.dumps(ways[way]), flush=True)
-    after_s = bare(sentences, model, settings)
+    after_s = bare_as_served(sentences, model, settings)
     bare_s = min(before_s, after_s)
     for figures in ways.values():
         if "seconds" in figures:
