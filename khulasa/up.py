@@ -146,6 +146,7 @@ class Services:
 
 
 async def until_serving(address: str) -> None:
+    """Return when the server at `address` says that it can do its work; it may not even listen yet."""
     async with grpc.aio.insecure_channel(address) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",

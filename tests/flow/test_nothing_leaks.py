@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +17,7 @@ from redis.asyncio import Redis
 
 from khulasa import up
 from khulasa.channel import open_channel
-from khulasa.up import Services
+from khulasa.up import Services, free_port
 from khulasa.v1 import (
     article_pb2,
     gateway_pb2,
@@ -70,13 +69,6 @@ class Collected:
             metadata = [*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())]
             self.told += [str(error).encode(), str(error.details()).encode(), repr(metadata).encode()]
             self.told += [value if isinstance(value, bytes) else value.encode() for _, value in metadata]
-
-
-def free_port() -> int:
-    """Return a port that was free just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 async def test_no_word_of_an_article_is_written_anywhere(
