@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=120)
     parser.add_argument("--ways", default=",".join(WAYS))
     args = parser.parse_args()
-    texts = [cut(text, args.words) for text in articles.load(args.articles, args.count)]
+    texts = articles.load(args.articles, args.count)
+    if args.words:
+        texts = [articles.beginning(text, args.words) for text in texts]
     settings = TranslatorSettings()
     model = Model.open(settings.model)
     sentences = tokenized(texts, model)
@@ -81,18 +83,6 @@ def main() -> None:
     }
     print(json.dumps(result, indent=1))
     print(results_file.keep("job_ways", result))
-
-
-def cut(text: str, words: int) -> str:
-    """Return the first paragraphs of a text, cut at so many words."""
-    lines: list[str] = []
-    left = words or sys.maxsize
-    for line in text.splitlines():
-        lines.append(" ".join(line.split()[:left]))
-        left -= len(line.split())
-        if left <= 0:
-            break
-    return "\n".join(lines)
 
 
 async def go(way: str, source: Path, folder: Path, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
