@@ -79,7 +79,7 @@ wheels: .venv/ready       ## the packages of the images, checked against their h
 	  $(BIN)/pip download --quiet --disable-pip-version-check --only-binary :all: --python-version 3.11 --require-hashes \
 	    --requirement deploy/locks/$$lock.lock --dest build/wheels/$$lock || exit 1; done
 
-bench: .venv/ready        ## the measurements of benchmarks/README.md
+bench: .venv/ready        ## the measurements of benchmarks/README.md that need nothing but this checkout
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.cached_article

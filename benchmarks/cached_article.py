@@ -84,7 +84,7 @@ async def bare_server(redis_url: str) -> Any:
 
 async def measure(words: int, callers: int, rounds: int, seconds: float) -> dict[str, object]:
     """Return both rates, their ratio round by round, processor time of each call, and times at half the rate."""
-    text = article_of(words)
+    text = articles.of_words(words)
     request = gateway_pb2.ProcessArticleRequest(article=article_pb2.Article(text=text)).SerializeToString()
     redis = await EmbeddedRedis.start(memory_mb=64)
     # The one translation before the first hit is not what is measured; without second tries it takes seconds.
@@ -140,17 +140,6 @@ async def measure(words: int, callers: int, rounds: int, seconds: float) -> dict
         "half_rate_per_s": round(half),
         "ms_at_half_rate": at_half,
     }
-
-
-def article_of(words: int) -> str:
-    """Return whole paragraphs of the tests' articles with at least so many words."""
-    paragraphs = [line for text in articles.load(None, 5) for line in text.splitlines() if line.strip()]
-    chosen: list[str] = []
-    for paragraph in paragraphs:
-        if sum(len(p.split()) for p in chosen) >= words:
-            break
-        chosen.append(paragraph)
-    return "\n\n".join(chosen)
 
 
 async def closed_loop(call: Call, request: bytes, callers: int, seconds: float) -> int:

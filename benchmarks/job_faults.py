@@ -15,7 +15,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -33,7 +32,7 @@ from benchmarks import results_file
 from gateway.embedded_redis import redis_server
 from gateway.jobs.duplicates import normal_form
 from khulasa import AsyncClient, BadRequest, Job, JobResult, KhulasaError, Result
-from khulasa.up import until_serving
+from khulasa.up import free_port, until_serving
 from khulasa.v1 import article_pb2, summarizer_pb2_grpc, translator_pb2, translator_pb2_grpc
 from services.harness import logs
 from services.harness.errors import Reason, Refusal
@@ -248,7 +247,7 @@ class Machines:
             ServerSettings(address="127.0.0.1:0", drain_s=0), Service("stub", self._register, _nothing)
         )
         self._url = f"unix://{folder / 'redis.sock'}"
-        self._addresses = [f"127.0.0.1:{_free_port()}" for _ in range(GATEWAYS)]
+        self._addresses = [f"127.0.0.1:{free_port()}" for _ in range(GATEWAYS)]
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._downstream = ""
         self._log = (folder / "gateways.log").open("wb")
@@ -361,13 +360,6 @@ class Machines:
 
 async def _nothing() -> None:
     """The stubs are ready as they are."""
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks import articles, results_file
-from benchmarks.stub_translator import StubServices
+from benchmarks.stub_translator import STUB
 from khulasa.jobs.output import records_of
+from khulasa.up import Services
 
 KILLS = 3
 DELAY_S = "0.05"
@@ -61,7 +62,7 @@ async def one_run(folder: Path, name: str, count: int, dice: random.Random) -> d
             file.write(json.dumps({"id": article_id, "text": text}, ensure_ascii=False) + "\n")
     began_at, killed, commands = time.monotonic(), list[str](), 0
     settings = {"KHULASA_STUB_DELAY_S": DELAY_S, "KHULASA_THREADS": "1"}
-    async with await StubServices.start(quiet=True, settings=settings) as services:
+    async with await Services.start(quiet=True, settings=settings, modules=STUB) as services:
         arguments = [str(source), str(output), "--gateway", services.addresses["gateway"], "--no-cache"]
         while True:
             commands += 1

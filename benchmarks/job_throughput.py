@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks import articles, results_file
-from benchmarks.throughput import bare, tokenized
+from benchmarks.throughput import bare_as_served, tokenized
 from khulasa import Article, AsyncClient, Job, Options, Result
 from khulasa.up import Services
 from services.translator.model import Model
@@ -30,9 +30,9 @@ def main() -> None:
     settings = TranslatorSettings()
     model = Model.open(settings.model)
     sentences = tokenized(texts, model)
-    bare_s = bare(sentences, model, settings)
+    bare_s = bare_as_served(sentences, model, settings)
     job, job_s = asyncio.run(as_job(texts))
-    best_s = min(bare_s, bare(sentences, model, settings))
+    best_s = min(bare_s, bare_as_served(sentences, model, settings))
     result: dict[str, object] = {
         "model": model.digest,
         "articles": len(texts),

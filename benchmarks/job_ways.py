@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import articles, results_file
-from benchmarks.throughput import bare, tokenized
+from benchmarks.throughput import bare_as_served, tokenized
 from khulasa.jobs.output import records_of
 from khulasa.up import Services
 from services.translator.model import Model
@@ -37,11 +37,13 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=120)
     parser.add_argument("--ways", default=",".join(WAYS))
     args = parser.parse_args()
-    texts = [cut(text, args.words) for text in articles.load(args.articles, args.count)]
+    texts = articles.load(args.articles, args.count)
+    if args.words:
+        texts = [articles.beginning(text, args.words) for text in texts]
     settings = TranslatorSettings()
     model = Model.open(settings.model)
     sentences = tokenized(texts, model)
-    before_s = bare(sentences, model, settings)
+    before_s = bare_as_served(sentences, model, settings)
     ways: dict[str, dict[str, Any]] = {}
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +57,7 @@ def main() -> None:
             else:
                 ways[way], found[way] = asyncio.run(go(way, source, Path(folder), len(texts)))
             print(way, json.dumps(ways[way]), flush=True)
-    after_s = bare(sentences, model, settings)
+    after_s = bare_as_served(sentences, model, settings)
     bare_s = min(before_s, after_s)
     for figures in ways.values():
         if "seconds" in figures:
@@ -81,18 +83,6 @@ def main() -> None:
     }
     print(json.dumps(result, indent=1))
     print(results_file.keep("job_ways", result))
-
-
-def cut(text: str, words: int) -> str:
-    """Return the first paragraphs of a text, cut at so many words."""
-    lines: list[str] = []
-    left = words or sys.maxsize
-    for line in text.splitlines():
-        lines.append(" ".join(line.split()[:left]))
-        left -= len(line.split())
-        if left <= 0:
-            break
-    return "\n".join(lines)
 
 
 async def go(way: str, source: Path, folder: Path, count: int) -> tuple[dict[str, Any], dict[str, Any]]:

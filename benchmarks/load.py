@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks import articles, results_file
+from benchmarks import articles, drawing, results_file
 from benchmarks.metrics import SETTINGS, Metrics, resident_mb
 from khulasa.up import Services
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
@@ -219,8 +218,6 @@ async def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def draw(result: dict[str, Any], out: Path) -> None:
     """Write an SVG: latency above and what becomes of the articles below, against load."""
-    # The same figures give the same bytes; text stays text, so that the file is small and can be searched.
-    matplotlib.rcParams |= {"svg.hashsalt": "khulasa", "svg.fonttype": "none", "font.family": "sans-serif"}
     figure = Figure(figsize=(8, 6), layout="constrained")
     latency, goodput = figure.subplots(2, 1, sharex=True)
     rates = result["rates"]
@@ -244,7 +241,7 @@ def draw(result: dict[str, Any], out: Path) -> None:
     goodput.legend()
     for axes in (latency, goodput):
         axes.grid(alpha=0.3)
-    figure.savefig(out, metadata={"Date": None})
+    drawing.save(figure, out)
 
 
 def quantiles(times_s: list[float]) -> dict[str, float]:

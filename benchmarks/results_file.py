@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ def keep(name: str, result: dict[str, object]) -> Path:
     now = datetime.now(UTC)
     about = {
         "benchmark": name,
-        "command": f"python -m benchmarks.{name} {' '.join(sys.argv[1:])}".strip(),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),  # not all who keep a result here are benchmarks
         "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain") else ""),
         "time": now.isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {_processor()}",

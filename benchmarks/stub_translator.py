@@ -2,15 +2,16 @@
 
     KHULASA_STUB_DELAY_S=0.02 python -m benchmarks.stub_translator
 
-All else is real: the tokenizer, queue, checks, gRPC. `StubServices` runs it with a real gateway and summarizer.
+All else is real: the tokenizer, queue, checks, gRPC. With a real gateway and summarizer:
+
+    Services.start(modules=STUB)
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from khulasa import up
 from khulasa.v1 import translator_pb2_grpc
 from services.harness import logs
 from services.harness.server import Service, serve
@@ -23,6 +24,8 @@ from services.translator.settings import TranslatorSettings
 from services.translator.translation import ParagraphTranslator
 from tests.conftest import ScriptedEngine
 
+STUB = {"translator": "benchmarks.stub_translator"}
+
 
 class SlowEngine(ScriptedEngine):
     """Takes `delay_s` for each batch."""
@@ -34,23 +37,6 @@ class SlowEngine(ScriptedEngine):
     def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
         time.sleep(self._delay_s)
         return super().decode(batch)
-
-
-class StubServices(up.Services):
-    """`khulasa.up.Services` with this module in the place of the translator."""
-
-    environment: Mapping[str, str] = {}
-    """With which the services were started, for starting one again."""
-
-    async def start_one(self, name: str, environment: Mapping[str, str]) -> None:
-        """Start one service at its address."""
-        StubServices.environment = environment
-        shipped = up.MODULES[name]
-        up.MODULES[name] = "benchmarks.stub_translator" if name == "translator" else shipped
-        try:
-            await super().start_one(name, environment)
-        finally:
-            up.MODULES[name] = shipped
 
 
 async def main(settings: TranslatorSettings, delay_s: float) -> None:

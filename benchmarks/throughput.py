@@ -23,7 +23,7 @@ from services.translator.batch import choose_batch
 from services.translator.language import language_of
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
-from services.translator.settings import SHIPPED_MODEL
+from services.translator.settings import SHIPPED_MODEL, TranslatorSettings
 from services.translator.split import split
 from services.translator.threads import usable_processors
 
@@ -104,6 +104,11 @@ def bare(sentences: list[list[str]], model: Model, *, batch_tokens: int, workers
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(loaded.decode, batches))
     return time.perf_counter() - started
+
+
+def bare_as_served(sentences: list[list[str]], model: Model, settings: TranslatorSettings) -> float:
+    """Return the seconds of the engine alone with the batches and workers that the translator has."""
+    return bare(sentences, model, batch_tokens=settings.batch_tokens, workers=settings.threads, threads=1)
 
 
 async def through_gateway(texts: list[str], callers: int) -> float:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from faults import hostile
 from faults.arena import Arena
-from faults.cluster import CACHE, GATEWAYS, SERVICES, TRANSLATORS, free_port
+from faults.cluster import CACHE, GATEWAYS, SERVICES, TRANSLATORS
 from faults.proxy import Proxy
+from khulasa.up import free_port
 
 Break = Callable[[Arena], Awaitable[str | None]]
 """Returns what was wrong beside what the load saw."""

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import psutil
 from grpc_health.v1 import health_pb2
 
 from gateway.embedded_redis import redis_server
+from khulasa.up import free_port
 
 START_S = 60.0
 STOP_S = 30.0
@@ -199,11 +199,3 @@ async def _accepts(port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-def free_port() -> int:
-    """Return a port of this machine that nothing listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -10,10 +10,9 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks import results_file
+from benchmarks import drawing, results_file
 from faults import suite
 from faults.arena import now
 
@@ -59,7 +58,6 @@ async def soak(folder: Path, *, minutes: float, rate_per_s: float) -> tuple[list
 
 def draw(samples: list[Sample], minutes: float, out: Path) -> None:
     """Write an SVG with a panel for each measure and a line for each process."""
-    matplotlib.rcParams |= {"svg.hashsalt": "khulasa", "svg.fonttype": "none", "font.family": "sans-serif"}
     figure = Figure(figsize=(8, 8), layout="constrained")
     times = [(number + 1) * minutes / len(samples) for number in range(len(samples))]
     for axes, (measure, label) in zip(figure.subplots(len(MEASURES), 1, sharex=True), MEASURES.items(), strict=True):
@@ -70,7 +68,7 @@ def draw(samples: list[Sample], minutes: float, out: Path) -> None:
         axes.grid(alpha=0.3)
     axes.set_xlabel("minutes")
     figure.legend(loc="outside upper center", ncols=3)
-    figure.savefig(out, format="svg", metadata={"Date": None})
+    drawing.save(figure, out)
 
 
 if __name__ == "__main__":

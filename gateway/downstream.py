@@ -9,7 +9,7 @@ import grpc
 from grpc_status import rpc_status
 
 from gateway.cache_key import ModelIdentity
-from khulasa.channel import Tls, open_channel
+from khulasa.channel import OPTIONS, Tls, open_channel
 from khulasa.v1 import (
     article_pb2,
     summarizer_pb2,
@@ -19,7 +19,6 @@ from khulasa.v1 import (
 )
 from services.harness import deadline, relay, tracing
 from services.harness.errors import Reason, Refusal
-from services.harness.server import KEEPALIVE, MAX_MESSAGE_BYTES
 from services.harness.watched_files import WatchedFiles
 
 # Time kept back from what the caller gave, to bring the answer home.
@@ -44,13 +43,10 @@ KEPT_HERE = (
 )
 
 CHANNEL_OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    *OPTIONS,
     ("grpc.lb_policy_name", "round_robin"),  # the default sends everything to the first replica
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),  # the default of 120 s outlasts a restart by far
-    ("grpc.min_reconnect_backoff_ms", 2000),  # also the time for a connection; the default of 20 s is for far networks
-    *KEEPALIVE,
 ]
 
 Response = TypeVar("Response")

@@ -100,14 +100,14 @@ class Pipeline:
             _count(made.provenance)
             return Answer.of(made)
 
-    def tenant(self, client: str) -> str:
+    def owner(self, client: str) -> str:
         """Return under whose name a client's answers are kept."""
         return caller.ANONYMOUS if self.cache_shared else client
 
     async def _run(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> "_Run":
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
         key = cache_key.article_key(article, options, model, ranking)
-        return _Run(self, article, options, key, self.tenant(caller.name()), model, ranking)
+        return _Run(self, article, options, key, self.owner(caller.name()), model, ranking)
 
 
 class _Run:
@@ -119,7 +119,7 @@ class _Run:
         article: article_pb2.Article,
         options: gateway_pb2.ArticleOptions,
         key: cache_key.CacheKey,
-        client: str,
+        owner: str,
         model: ModelIdentity,
         ranking: str,
     ) -> None:
@@ -129,7 +129,7 @@ class _Run:
         self._article = article
         self._options = options
         self._key = key
-        self._client = client
+        self._owner = owner
         self._model = model
         self._ranking = ranking
         self._cached_paragraphs = 0
@@ -144,7 +144,7 @@ class _Run:
         if self._options.bypass_cache:
             return None
         with stage("cache"):
-            [kept] = await self._cache.get_many([self._key], Answer, client=self._client)
+            [kept] = await self._cache.get_many([self._key], Answer, client=self._owner)
         if kept is None:
             return None
         provenance = kept.provenance
@@ -159,7 +159,7 @@ class _Run:
         """Yield the events of making the answer, or of the same article's if it is being made for somebody else."""
         # Not shared between priorities: what somebody waits for would go at the pace of a job. Equal sentences of the
         # two are decoded once all the same.
-        flight = self._client, self._key, self._options.bypass_cache, priority.name()
+        flight = self._owner, self._key, self._options.bypass_cache, priority.name()
         return self._pipeline.flights.run(flight, self._events, at_most_s=self._pipeline.max_article_s)
 
     async def _events(self) -> AsyncIterator[Event]:
@@ -213,7 +213,7 @@ class _Run:
     async def _keep(self, answer: Answer) -> None:
         if not self._options.bypass_cache:
             lifetime_s = self._lifetime(answer.provenance.flagged_sentences > 0)
-            await self._cache.put_many({self._key: (answer, lifetime_s)}, client=self._client)
+            await self._cache.put_many({self._key: (answer, lifetime_s)}, client=self._owner)
 
     async def _extract(self) -> article_pb2.ExtractedText:
         try:
@@ -244,7 +244,7 @@ class _Run:
         keys = [cache_key.paragraph_key(text, self._model, self._options.glossary.terms) for text in texts]
         known: list[translator_pb2.TranslatedParagraph | None] = [None] * len(texts)
         if not self._options.bypass_cache:
-            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph, client=self._client)
+            known = await self._cache.get_many(keys, translator_pb2.TranslatedParagraph, client=self._owner)
         self._cached_paragraphs = sum(paragraph is not None for paragraph in known)
         self._cached_texts.update(text for text, paragraph in zip(texts, known, strict=True) if paragraph is not None)
         groups = group([(index, len(text)) for index, text in enumerate(texts) if known[index] is None])
@@ -274,9 +274,7 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if not self._options.bypass_cache:
-                await self._cache.put_many(
-                    new, client=self._client
-                )  # also what was done of an article that then failed
+                await self._cache.put_many(new, client=self._owner)  # also what was done of an article that then failed
 
     async def _translate_chosen(
         self, title: str, text: str, cut: Sequence[paragraphs.Paragraph]

@@ -46,7 +46,7 @@ class Purger:
                 f"{name or 'A caller without a name'} may not purge {whose}. Ask for 'admin' in the clients file.",
                 client=client,
             )
-        return self._pipeline.tenant(client or name)
+        return self._pipeline.owner(client or name)
 
     async def _texts(self, article: article_pb2.Article) -> set[str]:
         """Return the texts that values of this article can have been made of."""

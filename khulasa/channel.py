@@ -12,6 +12,18 @@ from khulasa.errors import UnreadableFile
 
 TOKEN_VARIABLE = "KHULASA_TOKEN"
 TLS_VARIABLE = "KHULASA_GATEWAY_TLS"
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""As the servers have it."""
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # A server that is frozen or cut off is found out in seven seconds. ping_timeout_ms is what ends the connection
+    # (seen with gRPC 1.85: with keepalive_timeout_ms alone a call hangs until its deadline).
+    ("grpc.keepalive_time_ms", 3000),
+    ("grpc.http2.ping_timeout_ms", 4000),
+    ("grpc.min_reconnect_backoff_ms", 2000),  # also the time for a connection; the default of 20 s is for far networks
+)
+"""For every connection to a server of ours."""
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 

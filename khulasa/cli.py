@@ -15,7 +15,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from khulasa import model_commands
 from khulasa.article_options import (
     Address,
     Boilerplate,
@@ -34,6 +33,7 @@ from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, UnreadableFile
 from khulasa.job_commands import job_app
 from khulasa.jobs.command import run as run_job
+from khulasa.model_commands import app as model_app
 from khulasa.reading import decode, looks_like_html
 from khulasa.show import show_result, show_summary, to_json
 from khulasa.token_commands import app as token_app
@@ -41,21 +41,16 @@ from khulasa.train_command import train
 from khulasa.types import Article, Options, Result
 from khulasa.up import CannotStart, Services
 
-app = typer.Typer(no_args_is_help=True)
-app.command()(train)
-app.add_typer(model_commands.app, name="model")
 DEFAULT_HTTP_ADDRESS = "127.0.0.1:8080"
+
+app = typer.Typer(no_args_is_help=True)
+cache = typer.Typer(help="What a gateway keeps of articles.", no_args_is_help=True)
 job_app.command("run")(run_job)
+app.command()(train)
+app.add_typer(model_app, name="model")
 app.add_typer(job_app, name="job")
 app.add_typer(token_app, name="token")
-cache = typer.Typer(help="What a gateway keeps of articles.", no_args_is_help=True)
 app.add_typer(cache, name="cache")
-
-
-@cache.callback()
-def _cache() -> None:
-    """Keeps `purge` a command of its own while it is the only one."""
-
 
 console = Console(soft_wrap=True)
 complaints = Console(stderr=True, soft_wrap=True)
@@ -181,6 +176,11 @@ def status(gateway: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
         complaints.print(f"khulasa: {gateway}: {error}", style="red")
         code = 1
     raise typer.Exit(code)
+
+
+@cache.callback()
+def _cache() -> None:
+    """Keeps `purge` a command of its own while it is the only one."""
 
 
 @cache.command("purge")

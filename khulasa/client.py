@@ -19,13 +19,12 @@ import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from khulasa import convert, errors
-from khulasa.channel import Tls, open_channel, token_from_environment
+from khulasa.channel import OPTIONS, Tls, open_channel, token_from_environment
 from khulasa.types import Article, Event, GatewayState, Job, JobResult, Options, Provenance, Result
 from khulasa.v1 import gateway_pb2, gateway_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 
 DEFAULT_ADDRESS = "127.0.0.1:50050"
 DEFAULT_TIMEOUT_S = 300.0
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 RETRIES = 3
 BACKOFF_S = 0.25
 LOOK_S = 1.0
@@ -64,13 +63,8 @@ class AsyncClient:
             token=(lambda: sent) if sent else None,
             tls=tls or Tls.from_environment(),
             options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                *OPTIONS,
                 ("grpc.enable_retries", 0),  # ours know the server's own delay, and what may be repeated
-                # A gateway that is frozen or cut off is found out in seven seconds.
-                ("grpc.keepalive_time_ms", 3000),
-                ("grpc.http2.ping_timeout_ms", 4000),
-                ("grpc.min_reconnect_backoff_ms", 2000),  # also the time for a connection, by default 20 s
             ],
         )
         self._gateway = gateway_pb2_grpc.GatewayStub(self._channel)

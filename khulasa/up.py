@@ -48,6 +48,10 @@ class Services:
     """What the three know each other by: other users of this machine can reach their ports too."""
     health_address: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
     """The gateway's second address, where only health is answered."""
+    modules: Mapping[str, str] = field(default_factory=lambda: MODULES)
+    """What is run as each service; tests and measurements put stubs in their places."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """With which all were started, for starting one again."""
 
     @classmethod
     async def start(
@@ -57,11 +61,13 @@ class Services:
         http_address: str = "",
         settings: Mapping[str, str] | None = None,
         quiet: bool = False,
+        modules: Mapping[str, str] | None = None,
     ) -> Self:
         """Start all three and return when the gateway is ready. Raises CannotStart.
 
         The translator and the summarizer get free ports; without `http_address` there is no HTTP. `settings` are
-        `KHULASA_*` variables for all of them; `quiet` drops their logs below WARNING.
+        `KHULASA_*` variables for all of them; `quiet` drops their logs below WARNING. `modules` are run in the places
+        of those that ship.
         """
         if find_spec("services.translator") is None or find_spec("gateway") is None:
             raise CannotStart(
@@ -69,12 +75,12 @@ class Services:
             )
         addresses = {name: f"127.0.0.1:{free_port()}" for name in MODULES}
         addresses["gateway"] = gateway_address or addresses["gateway"]
-        services = cls(addresses)
         defaults = {"KHULASA_HTTP_ADDRESS": http_address, "KHULASA_LOG_LEVEL": "WARNING" if quiet else "INFO"}
-        common = os.environ | defaults | dict(settings or {})
+        environment = os.environ | defaults | dict(settings or {})
+        services = cls(addresses, modules=MODULES | dict(modules or {}), environment=environment)
         try:
             for name in MODULES:
-                await services.start_one(name, common)
+                await services.start_one(name, environment)
             await services._wait_until_ready()
         except BaseException:
             await services.stop()
@@ -96,7 +102,7 @@ class Services:
         self.processes[name] = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            MODULES[name],
+            self.modules[name],
             env={key: value for key, value in environment.items() if key not in guards} | own,
             start_new_session=True,  # a Ctrl-C is ours: the gateway must drain before what it calls is gone
         )
@@ -146,6 +152,7 @@ class Services:
 
 
 async def until_serving(address: str) -> None:
+    """Return when the server at `address` says that it can do its work; it may not even listen yet."""
     async with grpc.aio.insecure_channel(address) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",

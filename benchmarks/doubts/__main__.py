@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
-from benchmarks import results_file
+from benchmarks import drawing, results_file
 from benchmarks.doubts import report
 from benchmarks.doubts.fit import as_json, fit
 from benchmarks.doubts.labelled import Labelled, build
@@ -56,7 +56,8 @@ def measure(judge: Judge, engine: Engine, examples: Sequence[Labelled]) -> dict[
 
 def plot(tables: dict[str, dict[str, Any]], path: Path) -> None:
     """Draw the share of good answers over confidence, a line for each set; right confidence lies on the diagonal."""
-    figure, axes = plt.subplots(figsize=(5, 4))
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     for name, table in tables.items():
         bins = table["confidence"]["bins"]
@@ -65,7 +66,7 @@ def plot(tables: dict[str, dict[str, Any]], path: Path) -> None:
         xlabel="confidence", ylabel=f"share with chrF of at least {confidence.GOOD_CHRF:g}", xlim=(0, 1), ylim=(0, 1)
     )
     axes.legend()
-    figure.savefig(path, bbox_inches="tight")
+    drawing.save(figure, path)
 
 
 def show(tables: dict[str, dict[str, Any]]) -> None:

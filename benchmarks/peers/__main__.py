@@ -53,20 +53,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--beam", type=int, default=1)
     args = parser.parse_args()
-    texts = [cut(text, args.words) for text in articles.load(args.articles, args.count)]
+    texts = [articles.beginning(text, args.words) for text in articles.load(args.articles, args.count)]
     result = asyncio.run(measure(texts, args.environment.absolute(), rounds=args.rounds, beam=args.beam))
     print(json.dumps(result, indent=1))
     print(results_file.keep("peers", result))
-
-
-def cut(text: str, words: int) -> str:
-    """Return the first paragraphs of `text`, the last of them cut, with `words` words together."""
-    kept: list[str] = []
-    for paragraph in text.splitlines():
-        chosen = paragraph.split()[: words - sum(len(line.split()) for line in kept)]
-        if chosen:
-            kept.append(" ".join(chosen))
-    return "\n".join(kept)
 
 
 async def measure(texts: list[str], environment: Path, *, rounds: int, beam: int) -> dict[str, object]:

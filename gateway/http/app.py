@@ -2,6 +2,7 @@
 
 /                        the reader page
 /v1/articles             one article, whole or as a stream
+/v1/jobs                 many articles, worked off while nobody waits
 /translate, /detect, …   LibreTranslate's API
 /openapi.json            what all this takes and gives
 /healthz, /readyz, /metrics

@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 from starlette.datastructures import Headers
@@ -23,6 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.http import bodies
 from gateway.http.problems import problem_response
 from services.harness import caller, deadline, logs, metrics
+from services.harness.credentials import Credentials
 from services.harness.errors import Reason, Refusal
 
 TIMEOUT_HEADER = "Khulasa-Timeout"
@@ -35,13 +35,6 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 log = structlog.get_logger()
-
-
-class Credentials(Protocol):
-    """Tells who makes a call."""
-
-    def caller_of(self, authorization: str | None, certificate: str = "") -> str:
-        """Return the caller's name by the header `Authorization`. Raises Refusal."""
 
 
 @dataclass(slots=True)

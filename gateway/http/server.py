@@ -9,9 +9,10 @@ import structlog
 import uvicorn
 
 from gateway.http.app import application
-from gateway.http.calls import Credentials, Door
+from gateway.http.calls import Door
 from gateway.jobs.parts import JobParts
 from gateway.service import GatewayService
+from services.harness.credentials import Credentials
 
 log = structlog.get_logger()
 

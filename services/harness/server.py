@@ -28,10 +28,7 @@ from services.harness.tls import server_credentials
 LIVE = "live"
 # The largest message: an article of 1 MB comes back in both languages with offsets, about 6 MB.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-# Who calls a server that is frozen or cut off finds out in seven seconds, and calls another replica. ping_timeout_ms is
-# what ends the connection (seen with gRPC 1.85: with keepalive_timeout_ms alone a call hangs until its deadline).
-KEEPALIVE = [("grpc.keepalive_time_ms", 3000), ("grpc.http2.ping_timeout_ms", 4000)]
-# By default a server takes pings more often than every five minutes for an attack and hangs up.
+# Callers send pings every three seconds (`khulasa/channel.py`), which a server by default takes for an attack.
 PINGS_ALLOWED = [("grpc.http2.min_ping_interval_without_data_ms", 2000)]
 
 log = structlog.get_logger()

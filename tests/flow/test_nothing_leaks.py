@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -16,9 +15,8 @@ import grpc
 import pytest
 from redis.asyncio import Redis
 
-from khulasa import up
 from khulasa.channel import open_channel
-from khulasa.up import Services
+from khulasa.up import MODULES, Services, free_port
 from khulasa.v1 import (
     article_pb2,
     gateway_pb2,
@@ -72,24 +70,17 @@ class Collected:
             self.told += [value if isinstance(value, bytes) else value.encode() for _, value in metadata]
 
 
-def free_port() -> int:
-    """Return a port that was free just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 async def test_no_word_of_an_article_is_written_anywhere(
     model_folder: Path,
     redis_url: str,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Through every method, good and bad input, faults inside, a killed reader of HTML and a killed service."""
     write_encoder_decoder(tmp_path / "model", model_folder / "tokenizer.model")
     names = ("translator", "summarizer", "gateway")
-    services = Services({name: f"127.0.0.1:{free_port()}" for name in names})
+    addresses = {name: f"127.0.0.1:{free_port()}" for name in names}
+    services = Services(addresses, modules=dict.fromkeys(names, "tests.flow.faulty_service"))
     metrics = {name: f"127.0.0.1:{free_port()}" for name in names}
     environment = os.environ | {
         "KHULASA_MODEL": str(tmp_path / "model"),
@@ -103,10 +94,8 @@ async def test_no_word_of_an_article_is_written_anywhere(
     collected = Collected()
     try:
         for name in names:
-            own = {"KHULASA_METRICS_ADDRESS": metrics[name], "FAULTY_MODULE": up.MODULES[name]}
-            with monkeypatch.context() as patch:
-                patch.setitem(up.MODULES, name, "tests.flow.faulty_service")
-                await services.start_one(name, environment | own)
+            own = {"KHULASA_METRICS_ADDRESS": metrics[name], "FAULTY_MODULE": MODULES[name]}
+            await services.start_one(name, environment | own)
         await services._wait_until_ready()
         await send_everything(services, collected)
         scraped = [await asyncio.to_thread(scrape, address) for address in metrics.values()]

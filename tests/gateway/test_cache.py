@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from gateway.answer import Answer
 from gateway.cache import Cache, _pack
 from gateway.cache_key import CacheKey, ModelIdentity, article_key, paragraph_key
 from gateway.cache_secrets import no_secrets, watched_secrets
+from khulasa.up import free_port
 from khulasa.v1 import article_pb2, gateway_pb2
 
 MODEL = ModelIdentity("tiny", "0" * 64, "ctranslate2 4.8.5", "1")
@@ -133,10 +133,7 @@ async def test_a_bad_server_is_left_alone_after_three_failures(handle: Handler) 
 
 async def test_an_absent_server_is_a_miss() -> None:
     """Nobody listening is a miss for reads and nothing for writes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    cache = Cache(f"redis://127.0.0.1:{port}", timeout_s=0.5)
+    cache = Cache(f"redis://127.0.0.1:{free_port()}", timeout_s=0.5)
     assert await cache.get_many([A], article_pb2.Article) == [None]
     await cache.put_many({A: (VALUE, 60)})
     await cache.close()

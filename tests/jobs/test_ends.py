@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.stub_translator import StubServices
+from benchmarks.stub_translator import STUB
 from khulasa.jobs.output import recorded_ids, records_of
+from khulasa.up import Services
 from tests.conftest import Stack
 from tests.jobs.test_run import failures, job_run, line, records, running, until, write_lines
 
@@ -21,10 +22,10 @@ COUNT = 150
 
 
 @pytest.fixture
-async def services(model_folder: Path) -> AsyncIterator[StubServices]:
+async def services(model_folder: Path) -> AsyncIterator[Services]:
     """Gateway, translator and summarizer as processes of their own, with an engine that takes a while."""
     settings = {"KHULASA_MODEL": str(model_folder), "KHULASA_STUB_DELAY_S": "0.03", "KHULASA_THREADS": "1"}
-    async with await StubServices.start(quiet=True, settings=settings) as services:
+    async with await Services.start(quiet=True, settings=settings, modules=STUB) as services:
         yield services
 
 
@@ -34,7 +35,7 @@ def count_of(output: Path) -> int:
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out"])
-async def test_a_killed_client_goes_on(services: StubServices, tmp_path: Path, name: str) -> None:
+async def test_a_killed_client_goes_on(services: Services, tmp_path: Path, name: str) -> None:
     """kill -9 at several moments, then a whole run: each id is there once, and none is asked for twice needlessly."""
     source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(COUNT)]), tmp_path / name
     done = 0
@@ -50,7 +51,7 @@ async def test_a_killed_client_goes_on(services: StubServices, tmp_path: Path, n
 
 
 @pytest.mark.parametrize("victim", ["gateway", "translator"])
-async def test_a_killed_service_is_waited_for(services: StubServices, tmp_path: Path, victim: str) -> None:
+async def test_a_killed_service_is_waited_for(services: Services, tmp_path: Path, victim: str) -> None:
     """kill -9 of the gateway or of the translator in the middle, and a new one at its place: the run ends well."""
     source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(COUNT)]), tmp_path / "out.jsonl"
     running_job = asyncio.create_task(job_run(source, output, "--gateway", services.addresses["gateway"]))
@@ -64,7 +65,7 @@ async def test_a_killed_service_is_waited_for(services: StubServices, tmp_path: 
     assert sorted(record["id"] for record in records(output)) == sorted(f"a-{n}" for n in range(COUNT))
 
 
-async def test_ctrl_c_ends_with_what_is_under_way(services: StubServices, tmp_path: Path) -> None:
+async def test_ctrl_c_ends_with_what_is_under_way(services: Services, tmp_path: Path) -> None:
     """Status 130; what was begun is in the output, and the next run does the rest."""
     source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(COUNT)]), tmp_path / "out.jsonl"
     async with running(source, output, "--gateway", services.addresses["gateway"], "--json") as process:
@@ -77,7 +78,7 @@ async def test_ctrl_c_ends_with_what_is_under_way(services: StubServices, tmp_pa
     assert (code, counts["done"] + counts["skipped"]) == (0, COUNT)
 
 
-async def test_two_runs_on_one_output_are_refused(services: StubServices, tmp_path: Path) -> None:
+async def test_two_runs_on_one_output_are_refused(services: Services, tmp_path: Path) -> None:
     """The second is told of the first and touches nothing."""
     source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(5000)]), tmp_path / "out.jsonl"
     async with running(source, output, "--gateway", services.addresses["gateway"]) as process:

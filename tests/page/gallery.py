@@ -4,12 +4,11 @@ The project's own articles through the shipped model and a real browser, so that
 """
 
 import asyncio
-import socket
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from khulasa.up import Services
+from khulasa.up import Services, free_port
 from tests.conftest import ARTICLES, ROOT
 from tests.page.conftest import CHROMIUM, FLAGS
 
@@ -18,8 +17,7 @@ FOLDER = ROOT / "docs" / "gallery"
 
 async def main() -> None:
     """Start the services, take every picture, stop them."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     FOLDER.mkdir(parents=True, exist_ok=True)
     async with await Services.start(http_address=address, quiet=True), async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
