@@ -350,6 +350,9 @@ class Worker:
         """Outlast a Redis that is away: what fails within is left, after a while, for the caller to do again."""
         try:
             yield
+            # Before Python 3.12 wait_for, which redis-py puts around what it sends, can swallow a cancellation.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
             if self._away:
                 self._away = False
                 log.info("the jobs' Redis is back")
