@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from faults import hostile
 from faults.arena import Arena
-from faults.cluster import CACHE, GATEWAYS, SERVICES, TRANSLATORS
+from faults.cluster import CACHE, GATEWAYS, JOBS, SERVICES, TRANSLATORS
 from faults.proxy import Proxy
 from khulasa.up import free_port
 
@@ -23,6 +23,7 @@ Break = Callable[[Arena], Awaitable[str | None]]
 NOBODY_NOTICES = "no call fails"
 """With a replica beside it, or where the answer does not need it."""
 TYPED_WHILE_AWAY = "typed reasons while it is away"
+TOLD_TO_COME_BACK = "at worst told to come back while it lasts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +99,19 @@ async def cache_lost_its_data(arena: Arena) -> None:
     await arena.cluster.start(CACHE)
 
 
-def cache_behind(*, delay_s: float = 0.0, rubbish: bool = False) -> Break:
-    """Put a proxy where the cache was; Redis itself goes elsewhere and comes back."""
+def behind(name: str, *, delay_s: float = 0.0, rubbish: bool = False) -> Break:
+    """Put a proxy where a member was; the member itself goes elsewhere and comes back."""
 
     async def run(arena: Arena) -> None:
-        member = arena.cluster.members[CACHE]
-        home, elsewhere = member.port, free_port()
-        await arena.cluster.kill(CACHE)
-        at = member.command.index("--port") + 1
-        member.port, member.command[at] = elsewhere, str(elsewhere)
-        await arena.cluster.start(CACHE)
+        cluster, home, elsewhere = arena.cluster, arena.cluster.members[name].port, free_port()
+        await cluster.kill(name)
+        cluster.members[name].move(elsewhere)
+        await cluster.start(name)
         async with Proxy(home, elsewhere, delay_s=delay_s, rubbish=rubbish):
             await arena.stay_broken()
-        await arena.cluster.kill(CACHE)
-        member.port, member.command[at] = home, str(home)
-        await arena.cluster.start(CACHE)
+        await cluster.kill(name)
+        cluster.members[name].move(home)
+        await cluster.start(name)
 
     return run
 
@@ -236,14 +235,18 @@ FAULTS = [
     Fault("cache lost its data", NOBODY_NOTICES, cache_lost_its_data),
     Fault("cache full", NOBODY_NOTICES, redis_config(maxmemory="1mb", **{"maxmemory-policy": "noeviction"})),
     Fault("cache evicting", NOBODY_NOTICES, redis_config(maxmemory="2mb", **{"maxmemory-policy": "allkeys-random"})),
-    Fault("cache slow", NOBODY_NOTICES, cache_behind(delay_s=0.4)),
-    Fault("cache answers rubbish", NOBODY_NOTICES, cache_behind(rubbish=True)),
+    Fault("cache slow", NOBODY_NOTICES, behind(CACHE, delay_s=0.4)),
+    Fault("cache answers rubbish", NOBODY_NOTICES, behind(CACHE, rubbish=True)),
     Fault("values in the cache spoilt", NOBODY_NOTICES, values_spoilt),
+    Fault("jobs' Redis killed", NOBODY_NOTICES, killed(JOBS)),
+    Fault("jobs' Redis frozen", NOBODY_NOTICES, frozen(JOBS)),
+    Fault("way to a translator 0.3 s longer", NOBODY_NOTICES, behind(TRANSLATORS[0], delay_s=0.3)),
     Fault("gateway out of descriptors", NOBODY_NOTICES, out_of_descriptors),
     Fault("5 % of packets lost", NOBODY_NOTICES, packets_dropped(5), missing=no_packet_filter),
     Fault("clock an hour off", NOBODY_NOTICES, clock_jumps, missing=no_faketime),
     Fault("10,000 broken requests", NOBODY_NOTICES, lambda arena: hostile.mutated_requests(arena, 10_000)),
     Fault("broken connections", NOBODY_NOTICES, hostile.broken_connections),
     Fault("readers that stop reading", NOBODY_NOTICES, hostile.readers_that_stop),
+    Fault("flood of one gateway", TOLD_TO_COME_BACK, hostile.flood, frozenset({"OVERLOADED", "Overloaded"})),
     Fault("compressed and nested bombs", NOBODY_NOTICES, hostile.bombs),
 ]

@@ -1,4 +1,4 @@
-"""The processes that the suite breaks: two gateways, two translators, a summarizer, one Redis for the cache.
+"""The processes that the suite breaks: two gateways, two translators, a summarizer, Redis for the cache and for jobs.
 
 They stand at fixed addresses, as replicas in a cluster do, so that what was ended comes back in its own place.
 """
@@ -25,8 +25,12 @@ GATEWAYS = ("gateway-a", "gateway-b")
 TRANSLATORS = ("translator-a", "translator-b")
 SERVICES = (*TRANSLATORS, "summarizer", *GATEWAYS)
 """In the order in which they start; they end in the other."""
-CACHE = "cache"
-CACHE_MEMORY = "32mb"
+CACHE, JOBS = "cache", "jobs"
+STORES = {
+    CACHE: ("--save", "", "--maxmemory", "32mb", "--maxmemory-policy", "allkeys-lfu"),
+    JOBS: ("--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"),
+}
+"""Each Redis and how it is run."""
 
 
 @dataclass(slots=True)
@@ -43,6 +47,13 @@ class Member:
     def address(self) -> str:
         """Host and port."""
         return f"127.0.0.1:{self.port}"
+
+    def move(self, port: int) -> None:
+        """Listen at another port from the next start on; who calls it is not told."""
+        self.command = [str(port) if word == str(self.port) else word for word in self.command]
+        if "KHULASA_ADDRESS" in self.environment:
+            self.environment["KHULASA_ADDRESS"] = f"127.0.0.1:{port}"
+        self.port = port
 
     @property
     def pid(self) -> int:
@@ -62,21 +73,21 @@ class Cluster:
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder = folder
         self.members: dict[str, Member] = {}
-        for name in (CACHE, *SERVICES):
+        for name in (*STORES, *SERVICES):
             self.members[name] = Member(name, self._command(name), free_port())
-        self.redis_port = self.members[CACHE].port
-        """Where the gateways look for the cache. A fault may put something else there."""
-        self.members[CACHE].command = [
-            *(redis_server(), "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", ""),
-            *("--maxmemory", CACHE_MEMORY, "--maxmemory-policy", "allkeys-lfu", "--dir", str(folder)),
-        ]
+        for name, settings in STORES.items():
+            data = folder / f"{name}-data"
+            data.mkdir()
+            address = ("--bind", "127.0.0.1", "--port", str(self.members[name].port))
+            self.members[name].command = [redis_server(), *address, "--dir", str(data), *settings]
         translators = ",".join(self.members[name].address for name in TRANSLATORS)
         for name in SERVICES:
             self.members[name].environment = {
                 "KHULASA_ADDRESS": self.members[name].address,
                 "KHULASA_TRANSLATOR": f"ipv4:{translators}",
                 "KHULASA_SUMMARIZER": self.members["summarizer"].address,
-                "KHULASA_REDIS_URL": f"redis://127.0.0.1:{self.redis_port}",
+                "KHULASA_REDIS_URL": f"redis://{self.members[CACHE].address}",
+                "KHULASA_JOBS_REDIS_URL": f"redis://{self.members[JOBS].address}",
                 "KHULASA_MODEL": str(model),
                 "KHULASA_THREADS": "1",
                 "KHULASA_DRAIN_NOTICE_S": "0.5",
@@ -106,7 +117,7 @@ class Cluster:
         """Return when the member serves; TimeoutError after a minute, RuntimeError if it ended instead."""
         member = self.members[name]
         async with asyncio.timeout(START_S):
-            while not await (_accepts(member.port) if name == CACHE else _serves(member.address)):
+            while not await (_accepts(member.port) if name in STORES else _serves(member.address)):
                 if member.process is None or member.process.returncode is not None:
                     raise RuntimeError(f"{name} ended at its start; see {self.folder / name}.log")
                 await asyncio.sleep(0.05)
@@ -147,8 +158,7 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         try:
-            await self.start(CACHE)
-            for name in SERVICES:
+            for name in (*STORES, *SERVICES):
                 await self.start(name)
         except BaseException:
             await self.__aexit__()
@@ -156,7 +166,7 @@ class Cluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for name in (*reversed(SERVICES), CACHE):
+        for name in (*reversed(SERVICES), *STORES):
             with contextlib.suppress(RuntimeError):
                 self.thaw(name)
                 await self.drain(name)

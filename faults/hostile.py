@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from faults.arena import Arena
+from faults.arena import Arena, now
 from faults.cluster import GATEWAYS, SERVICES, TRANSLATORS
 from faults.reference import paragraphs
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
@@ -154,6 +154,36 @@ async def readers_that_stop(arena: Arena) -> str:
         for call in calls:
             call.cancel()
     return _ended(arena)
+
+
+async def flood(arena: Arena) -> str:
+    """Keep far more calls open at one gateway than it takes."""
+    request = gateway_pb2.ProcessArticleRequest(
+        article=article_pb2.Article(text="\n\n".join(paragraphs())),
+        options=gateway_pb2.ArticleOptions(bypass_cache=True),
+    ).SerializeToString()
+    statuses: Counter[str] = Counter()
+    channels = [
+        grpc.aio.insecure_channel(
+            arena.cluster.members[GATEWAYS[0]].address, options=[("grpc.use_local_subchannel_pool", 1)]
+        )
+        for _ in range(4)
+    ]
+    until = now() + arena.broken_s
+
+    async def caller(number: int) -> None:
+        process: Any = channels[number % len(channels)].unary_unary("/khulasa.v1.Gateway/ProcessArticle")
+        while now() < until:
+            try:
+                await process(request, timeout=20)
+                statuses["OK"] += 1
+            except grpc.aio.AioRpcError as error:
+                statuses[error.code().name] += 1
+
+    await asyncio.gather(*(caller(number) for number in range(400)))
+    await asyncio.gather(*(channel.close() for channel in channels))
+    ours = {code.name for code in OUR_FAULT} & statuses.keys()
+    return f"ended as our fault: {dict(statuses)}" if ours else _ended(arena)
 
 
 async def bombs(arena: Arena) -> str:

@@ -30,6 +30,9 @@ LEAVE_S = 300.0
 SPLIT_AT_ONCE = 10_000
 # Whoever has another model says so at once. Eight calls miss the one of two replicas that has it once in 256 times.
 REPLICAS_TO_ASK = 8
+# A summarizer is back within seconds of its end; who asked without a deadline should not wait for ever.
+RESTART_S = 10.0
+RETRY_S = 0.25
 
 # Refusals between the services; the caller gets one that fits its own call.
 KEPT_HERE = (
@@ -168,9 +171,21 @@ class Downstream:
         *,
         language: str = "en",
     ) -> Sequence[summarizer_pb2.ChosenSentence]:
-        """Choose sentences of an article; they and the title are in `language`. Raises Refusal."""
+        """Choose sentences of an article; they and the title are in `language`. Raises Refusal.
+
+        A summarizer that restarts is waited for: by now the article is translated, which took far longer.
+        """
         request = summarizer_pb2.SummarizeRequest(sentences=sentences, budget=budget, language=language, title=title)
-        response = await _call(self._summarizer.Summarize, request, Reason.SUMMARIZER_UNAVAILABLE)
+        waited_until = asyncio.get_running_loop().time() + RESTART_S
+        while True:
+            try:
+                response = await _call(self._summarizer.Summarize, request, Reason.SUMMARIZER_UNAVAILABLE)
+                break
+            except Refusal as refusal:
+                away = refusal.reason in (Reason.SUMMARIZER_UNAVAILABLE, Reason.DRAINING)
+                if not away or asyncio.get_running_loop().time() > waited_until or deadline.remaining_s() < RETRY_S:
+                    raise
+            await asyncio.sleep(RETRY_S)
         self._ranking = response.version
         return response.sentences
 

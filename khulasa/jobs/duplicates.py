@@ -16,7 +16,8 @@ _MARK = "\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed
 _INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 _DROPPED = re.compile(f"[{_MARK}{_INVISIBLE}\u0640]")
 _CLUSTER = re.compile(f"(?s:.)[{_MARK}\u0300-\u036f]*")
-_LINE_BREAK = re.compile(r"\s*\n\s*")
+# What ends a line for the gateway too: where lines differ, so do the paragraphs.
+_LINE_BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 _BLANKS = re.compile(r"[^\S\n]+")
 _QUOTES = str.maketrans(dict.fromkeys("“”„«»〝〞＂", '"') | dict.fromkeys("‘’‚‹›", "'") | dict.fromkeys("‐‑–—―", "-"))
 
@@ -31,7 +32,7 @@ def digest_of(article: Article) -> str:
 
 
 def _plain(text: str) -> str:
-    text = _DROPPED.sub("", unicodedata.normalize("NFKC", text)).translate(_QUOTES)
+    text = _DROPPED.sub("", unicodedata.normalize("NFC", text)).translate(_QUOTES)
     return _BLANKS.sub(" ", _LINE_BREAK.sub("\n", text)).strip()
 
 
@@ -87,7 +88,7 @@ def _letters(text: str) -> tuple[list[str], list[int], list[int]]:
     dropped_at: int | None = None
     after_space = True
     for match in _CLUSTER.finditer(text):
-        plain = _DROPPED.sub("", unicodedata.normalize("NFKC", match.group())).translate(_QUOTES)
+        plain = _DROPPED.sub("", unicodedata.normalize("NFC", match.group())).translate(_QUOTES)
         if match.group().isspace():
             after_space = True
             continue

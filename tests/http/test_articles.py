@@ -188,7 +188,9 @@ async def test_failure_in_a_stream_is_its_last_event(stack: Stack, http: httpx.A
     first, _ = flood.split("\n\n", 1)
     await http.post("/v1/articles", json={"article": {"text": first}})
     await stack.servers["summarizer"].drain()
-    response = await http.post("/v1/articles:stream", json={"article": {"text": flood}})
+    response = await http.post(
+        "/v1/articles:stream", json={"article": {"text": flood}}, headers={"Khulasa-Timeout": "2"}
+    )
     name, problem = events_of(response.text)[-1]
     assert name == "error"
     assert problem["reason"] == "SUMMARIZER_UNAVAILABLE"
