@@ -11,32 +11,29 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from khulasa.up import Services
+from khulasa.up import Services, free_port, until_serving
 from services.translator.model import BadModel, Model
 from tests.conftest import write_manifest
 
 
-async def until_serving(address: str) -> None:
-    async with grpc.aio.insecure_channel(address) as channel:
-        request = health_pb2.HealthCheckRequest(service="khulasa.v1.Summarizer")
-        async for reply in health_pb2_grpc.HealthStub(channel).Watch(request, wait_for_ready=True, timeout=20):
-            if reply.status == health_pb2.HealthCheckResponse.SERVING:
-                return
-
-
 async def test_sigterm_drains_and_ends_with_success() -> None:
     """A service is SERVING when ready and ends with status 0 after SIGTERM."""
-    services = Services({"translator": "127.0.0.1:1", "summarizer": "127.0.0.1:50871", "gateway": "127.0.0.1:2"})
+    address = f"127.0.0.1:{free_port()}"
+    services = Services({"translator": "127.0.0.1:1", "summarizer": address, "gateway": "127.0.0.1:2"})
     await services.start_one("summarizer", os.environ)
     process = services.processes["summarizer"]
-    await until_serving(services.addresses["summarizer"])
-    process.send_signal(signal.SIGTERM)
-    assert await process.wait() == 0
+    try:
+        await until_serving(address)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
 
 
 async def test_a_gateway_without_its_services_is_not_ready_and_says_why() -> None:
     """Started first, the gateway waits: its health is NOT_SERVING and calls are told to come back."""
-    services = Services({"translator": "127.0.0.1:1", "summarizer": "127.0.0.1:2", "gateway": "127.0.0.1:50872"})
+    services = Services(
+        {"translator": "127.0.0.1:1", "summarizer": "127.0.0.1:2", "gateway": f"127.0.0.1:{free_port()}"}
+    )
     await services.start_one("gateway", os.environ)
     try:
         async with grpc.aio.insecure_channel(services.addresses["gateway"]) as channel:
