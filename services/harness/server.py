@@ -90,9 +90,7 @@ class Server:
             ],
         )
         # Anybody can reach it, and a Watch of health never ends.
-        self._health_server = (
-            grpc.aio.server(maximum_concurrent_rpcs=HEALTH_CALLS) if settings.health_address else None
-        )
+        self._health_server = grpc.aio.server(maximum_concurrent_rpcs=HEALTH_CALLS) if settings.health_address else None
         self.port = 0
         self.health_port = 0
 
