@@ -116,7 +116,7 @@ class Quotas:
         timeout_s: float = 0.25,
     ) -> None:
         self._clients = clients
-        self._defaults = defaults or NO_LIMITS
+        self._defaults = defaults if defaults and defaults != NO_LIMITS else NO_LIMITS
         self._here = _Here()
         self._redis = _Shared(url, timeout_s) if url else None
         self._away_until = 0.0
@@ -135,7 +135,7 @@ class Quotas:
         caller left are not: they were work.
         """
         limits, held = self.limits(name), Place()
-        if limits == NO_LIMITS:
+        if limits is NO_LIMITS or limits == NO_LIMITS:  # comparing settings costs as much as a short call's metrics
             yield held
             return
         place = uuid.uuid4().hex

@@ -26,6 +26,7 @@ from services.harness.tls import server_credentials
 
 # The name under which health is asked whether the process lives: it answers, whether or not it is ready.
 LIVE = "live"
+HEALTH_CALLS = 64
 # The largest message: an article of 1 MB comes back in both languages with offsets, about 6 MB.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 # Callers send pings every three seconds (`khulasa/channel.py`), which a server by default takes for an attack.
@@ -88,7 +89,8 @@ class Server:
                 *_connection_age(settings.max_connection_age_s),
             ],
         )
-        self._health_server = grpc.aio.server() if settings.health_address else None
+        # Anybody can reach it, and a Watch of health never ends.
+        self._health_server = grpc.aio.server(maximum_concurrent_rpcs=HEALTH_CALLS) if settings.health_address else None
         self.port = 0
         self.health_port = 0
 

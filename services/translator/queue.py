@@ -358,7 +358,8 @@ class TranslationQueue:
                 return
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), left_s)
+                async with asyncio.timeout(left_s):  # wait_for can swallow a cancellation before Python 3.12
+                    await self._changed.wait()
             except TimeoutError:
                 return
 

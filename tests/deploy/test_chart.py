@@ -266,7 +266,8 @@ def test_every_setting_in_the_chart_is_one_that_the_process_has(resources: list[
 
 def test_the_first_install_makes_a_token_that_the_gateway_knows_by_its_hash(default: list[Resource]) -> None:
     """The clients' file has the hash alone, and only the file is mounted."""
-    secret = one(default, "Secret", "tokens")["stringData"]
+    data = one(default, "Secret", "tokens")["data"]
+    secret = {key: base64.b64decode(value).decode() for key, value in data.items()}
     assert tomllib.loads(secret["tokens.toml"]) == {
         "default": {"token_sha256": [hashlib.sha256(secret["token"].encode()).hexdigest()]}
     }
