@@ -147,9 +147,7 @@ async def readers_that_stop(arena: Arena) -> str:
     text = "\n\n".join(paragraphs() * 20)
     request = gateway_pb2.StreamArticleRequest(article=article_pb2.Article(text=text)).SerializeToString()
     async with grpc.aio.insecure_channel(arena.cluster.members[GATEWAYS[0]].address) as channel:
-        calls = [
-            channel.unary_stream("/khulasa.v1.Gateway/StreamArticle")(request, timeout=60) for _ in range(20)
-        ]
+        calls = [channel.unary_stream("/khulasa.v1.Gateway/StreamArticle")(request, timeout=60) for _ in range(20)]
         await arena.stay_broken()
         for call in calls:
             call.cancel()
