@@ -19,7 +19,7 @@ def keep(name: str, result: dict[str, object]) -> Path:
     now = datetime.now(UTC)
     about = {
         "benchmark": name,
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),  # not all who keep a result here are benchmarks
+        "command": shlex.join(["python", *map(_of_any_machine, sys.orig_argv[1:])]),
         "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain") else ""),
         "time": now.isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {_processor()}",
@@ -31,6 +31,11 @@ def keep(name: str, result: dict[str, object]) -> Path:
     path = RESULTS / f"{now:%Y-%m-%d-%H%M}-{name}.json"
     path.write_text(json.dumps(about | result, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def _of_any_machine(argument: str) -> str:
+    """Return a path that means something on one machine only by its last part."""
+    return Path(argument).name if argument.startswith("/") else argument
 
 
 def _git(*arguments: str) -> str:

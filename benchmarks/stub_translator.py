@@ -42,13 +42,7 @@ class SlowEngine(ScriptedEngine):
 async def main(settings: TranslatorSettings, delay_s: float) -> None:
     """Serve until told to stop."""
     model = Model.open(settings.model)
-    queue = TranslationQueue(
-        SlowEngine(model, delay_s),
-        workers=settings.threads,
-        batch_tokens=settings.batch_tokens,
-        capacity=settings.queue_sentences,
-        window=settings.window_sentences,
-    )
+    queue = TranslationQueue.as_set(SlowEngine(model, delay_s), settings)
     service = TranslatorService()
     service.use(model, ParagraphTranslator(model, queue, second_tries=False))
 

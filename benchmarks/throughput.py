@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -117,15 +118,20 @@ async def through_gateway(texts: list[str], callers: int) -> float:
         await Services.start(settings=os.environ | {"KHULASA_SECOND_TRIES": "false"}, quiet=True) as services,
         AsyncClient(services.addresses["gateway"], timeout_s=3600) as client,
     ):
-        waiting = iter(texts)
+        return await through(client, texts, callers)
 
-        async def caller() -> None:
-            for text in waiting:
-                await client.process(Article(text=text), Options(bypass_cache=True, translate_boilerplate=True))
 
-        started = time.perf_counter()
-        await asyncio.gather(*(caller() for _ in range(callers)))
-        return time.perf_counter() - started
+async def through(client: AsyncClient, texts: Sequence[str], callers: int) -> float:
+    """Return the seconds that `callers` take for the articles, nothing from the cache; summaries are made too."""
+    waiting = iter(texts)
+
+    async def caller() -> None:
+        for text in waiting:
+            await client.process(Article(text=text), Options(bypass_cache=True, translate_boilerplate=True))
+
+    started = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -14,13 +14,11 @@ from typing import Self
 
 import grpc
 import psutil
-from grpc_health.v1 import health_pb2
 
 from gateway.embedded_redis import redis_server
-from khulasa.up import free_port
+from khulasa.up import end, free_port, is_serving
 
 START_S = 60.0
-STOP_S = 30.0
 GATEWAYS = ("gateway-a", "gateway-b")
 TRANSLATORS = ("translator-a", "translator-b")
 SERVICES = (*TRANSLATORS, "summarizer", *GATEWAYS)
@@ -172,15 +170,10 @@ class Cluster:
                 await self.drain(name)
 
     async def _end(self, name: str, how: signal.Signals) -> None:
-        os.kill(self.members[name].pid, how)
         process = self.members[name].process
-        assert process is not None
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process is None or process.returncode is not None:
+            raise RuntimeError(f"{name} does not run")
+        await end(process, how)
 
     @staticmethod
     def _command(name: str) -> list[str]:
@@ -190,16 +183,7 @@ class Cluster:
 
 async def _serves(address: str) -> bool:
     async with grpc.aio.insecure_channel(address) as channel:
-        check = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        try:
-            response = await check(health_pb2.HealthCheckRequest(), timeout=2)
-        except grpc.aio.AioRpcError:
-            return False
-    return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+        return await is_serving(channel, timeout_s=2)
 
 
 async def _accepts(port: int) -> bool:

@@ -518,3 +518,8 @@ def _length(article: article_pb2.Article) -> int:
 
 def _count(provenance: article_pb2.Provenance) -> None:
     ARTICLES.labels(cache_use_name(provenance)).inc()
+
+
+def too_late(limit_s: float) -> Refusal:
+    """Return the refusal for an article that was not done within the gateway's own limit."""
+    return Refusal(Reason.DEADLINE_EXCEEDED, f"The article was not done in {limit_s:g} s.", limit_s=limit_s)

@@ -14,11 +14,11 @@ from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.glossaries import Glossaries, resolved
-from gateway.pipeline import Event, Pipeline, cache_use_name, pipeline_version
+from gateway.pipeline import Event, Pipeline, cache_use_name, pipeline_version, too_late
 from gateway.purge import Purger
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness import caller
-from services.harness.errors import Reason, Refusal
+from services.harness.errors import Refusal
 from services.harness.logs import call_fields, log_internal_error
 from services.harness.metrics import REFUSALS
 
@@ -183,9 +183,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         except Refusal as refusal:
             _refuse(response, refusal)
         except TimeoutError:
-            limit_s = self._max_article_s
-            late = Refusal(Reason.DEADLINE_EXCEEDED, f"The article was not done in {limit_s:g} s.", limit_s=limit_s)
-            _refuse(response, late)
+            _refuse(response, too_late(self._max_article_s))
         except Exception:
             _refuse(response, log_internal_error())
         answers.put_nowait(response)

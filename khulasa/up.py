@@ -4,7 +4,6 @@ Works from a checkout or an image, where the services' code is; the installed pa
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import signal
@@ -119,15 +118,8 @@ class Services:
         """Let every service drain and end, the gateway first; what does not end in time is killed."""
         for name in reversed(MODULES):
             process = self.processes.get(name)
-            if process is None or process.returncode is not None:
-                continue
-            process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(STOP_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+            if process is not None and process.returncode is None:
+                await end(process)
 
     async def __aenter__(self) -> Self:
         return self
@@ -154,17 +146,35 @@ class Services:
 async def until_serving(address: str) -> None:
     """Return when the server at `address` says that it can do its work; it may not even listen yet."""
     async with grpc.aio.insecure_channel(address) as channel:
-        check = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
         while True:
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                response = await check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=5)
-                if response.status == health_pb2.HealthCheckResponse.SERVING:
-                    return
+            if await is_serving(channel, timeout_s=5):
+                return
             await asyncio.sleep(0.05)
+
+
+async def is_serving(channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
+    """Tell whether the server says within `timeout_s` that it can do its work."""
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    try:
+        response = await check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=timeout_s)
+    except grpc.aio.AioRpcError:
+        return False
+    return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def end(process: asyncio.subprocess.Process, how: signal.Signals = signal.SIGTERM) -> None:
+    """Send a signal that ends the process, and wait for its end; what does not end in time is killed."""
+    process.send_signal(how)
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def free_port() -> int:

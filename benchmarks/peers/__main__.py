@@ -27,7 +27,7 @@ import ctranslate2
 
 from benchmarks import articles, results_file, throughput
 from benchmarks.peers import model as copying
-from khulasa import Article, AsyncClient, Options
+from khulasa import AsyncClient
 from khulasa.up import Services, free_port
 from services.translator.model import Model
 from services.translator.settings import SHIPPED_MODEL, TranslatorSettings
@@ -77,7 +77,7 @@ async def measure(texts: list[str], environment: Path, *, rounds: int, beam: int
                 await Services.start(settings=os.environ | ours | settings, quiet=True)
             )
             client = await parts.enter_async_context(AsyncClient(services.addresses["gateway"], timeout_s=3600))
-            return lambda texts, callers: through(client, texts, callers)
+            return lambda texts, callers: throughput.through(client, texts, callers)
 
         systems: dict[str, Round] = {
             "khulasa": await khulasa({"KHULASA_SECOND_TRIES": "false"}),
@@ -130,19 +130,6 @@ async def measure(texts: list[str], environment: Path, *, rounds: int, beam: int
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Return the median of the rounds' ratios."""
     return round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 3)
-
-
-async def through(client: AsyncClient, texts: Sequence[str], callers: int) -> float:
-    """Return the seconds that Khulasa takes, nothing from the cache; it makes a summary of each, too."""
-    waiting = iter(texts)
-
-    async def caller() -> None:
-        for text in waiting:
-            await client.process(Article(text=text), Options(bypass_cache=True, translate_boilerplate=True))
-
-    started = time.perf_counter()
-    await asyncio.gather(*(caller() for _ in range(callers)))
-    return time.perf_counter() - started
 
 
 def engine_alone(texts: Sequence[str], model: Model, *, threads: int, rounds: int) -> dict[str, dict[int, float]]:

@@ -11,8 +11,10 @@ import math
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import prometheus_client
 import structlog
@@ -20,7 +22,7 @@ from redis.exceptions import RedisError
 
 from gateway.jobs import duplicates
 from gateway.jobs.store import Gone, JobStore, Settled, State, Taken, why
-from gateway.pipeline import Pipeline
+from gateway.pipeline import Pipeline, too_late
 from khulasa.v1 import gateway_pb2, jobs_pb2
 from services.harness import caller, deadline, priority
 from services.harness.errors import Reason, Refusal
@@ -49,6 +51,7 @@ LOOK_S = 0.5
 SWEEP_S = 60.0
 FOLLOWERS_AT_ONCE = 50
 
+Told = TypeVar("Told")
 log = structlog.get_logger()
 
 
@@ -205,15 +208,9 @@ class Worker:
         caller.start(owner)
         priority.start(priority.JOB)
         with contextlib.suppress(Gone):
-            while True:
-                async with self._patient():
-                    article = await self._store.article(taken.job, taken.index)
-                    if taken.job not in self._options:
-                        self._options[taken.job] = await self._store.options(taken.job)
-                    options = self._options[taken.job]
-                    break
+            article, options = await self._insist(lambda: self._read(taken))
             if article is None:  # settled before, by one who could not say so
-                await self._settle(taken, [], [])
+                await self._keep(taken.job, [], entry=taken.entry)
                 return
             try:
                 result, answer = await self._result(taken, article, options)
@@ -222,7 +219,7 @@ class Worker:
                 return
             flagged = answer.provenance.flagged_sentences if answer else 0
             alone = await self._settle_followers(taken, article, answer)
-            await self._settle(taken, [Settled(result, flagged)], alone)
+            await self._keep(taken.job, [Settled(result, flagged)], entry=taken.entry, alone=alone)
 
     async def _result(
         self, taken: Taken, article: jobs_pb2.JobArticle, options: gateway_pb2.ArticleOptions
@@ -284,9 +281,7 @@ class Worker:
         except Refusal:
             raise
         except TimeoutError:
-            raise Refusal(
-                Reason.DEADLINE_EXCEEDED, f"The article was not done in {limit_s:g} s.", limit_s=limit_s
-            ) from None
+            raise too_late(limit_s) from None
         except Exception:
             raise log_internal_error() from None
 
@@ -303,20 +298,13 @@ class Worker:
         self, taken: Taken, article: jobs_pb2.JobArticle, answer: gateway_pb2.ProcessArticleResponse | None
     ) -> list[int]:
         """Keep the results of the article's duplicates; return those that have to be done by themselves."""
-        followers: list[int] = []
         alone: list[int] = []
-        while True:
-            async with self._patient():
-                followers = await self._store.followers(taken.job, taken.index)
-                break
+        followers = await self._insist(lambda: self._store.followers(taken.job, taken.index))
         if answer is None:
             return followers
         for first in range(0, len(followers), FOLLOWERS_AT_ONCE):
             indices = followers[first : first + FOLLOWERS_AT_ONCE]
-            while True:
-                async with self._patient():
-                    own_articles = await self._store.articles(taken.job, indices)
-                    break
+            own_articles = await self._insist(partial(self._store.articles, taken.job, indices))
             settled = []
             for index, own in zip(indices, own_articles, strict=True):
                 if own is None:
@@ -331,19 +319,26 @@ class Worker:
             await self._keep(taken.job, settled)
         return alone
 
-    async def _settle(self, taken: Taken, settled: list[Settled], alone: list[int]) -> None:
-        await self._keep(taken.job, settled, entry=taken.entry, alone=alone)
-
     async def _keep(self, job: str, settled: list[Settled], *, entry: str = "", alone: list[int] | None = None) -> None:
         """Keep results, however long the Redis is away. Raises Gone if the job does not run any more."""
+        state = await self._insist(lambda: self._store.settle(job, settled, entry=entry, alone=alone or []))
+        if state is None or state == State.CANCELLED:
+            raise Gone
+        for one in settled:
+            ARTICLES.labels("failed" if one.result.status.code else "done").inc()
+
+    async def _read(self, taken: Taken) -> tuple[jobs_pb2.JobArticle | None, gateway_pb2.ArticleOptions]:
+        """Return an article, None if it was settled before, and its job's options."""
+        article = await self._store.article(taken.job, taken.index)
+        if taken.job not in self._options:
+            self._options[taken.job] = await self._store.options(taken.job)
+        return article, self._options[taken.job]
+
+    async def _insist(self, ask: Callable[[], Awaitable[Told]]) -> Told:
+        """Return what Redis says, however long it is away."""
         while True:
             async with self._patient():
-                state = await self._store.settle(job, settled, entry=entry, alone=alone or [])
-                if state is None or state == State.CANCELLED:
-                    raise Gone
-                for one in settled:
-                    ARTICLES.labels("failed" if one.result.status.code else "done").inc()
-                return
+                return await ask()
 
     @contextlib.asynccontextmanager
     async def _patient(self) -> AsyncIterator[None]:

@@ -5,7 +5,6 @@ Exit status: 0 all done, 1 some articles failed, 2 not begun, 3 stopped before t
 
 import asyncio
 import contextlib
-import json
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -36,7 +35,7 @@ from khulasa.jobs.estimate import estimate
 from khulasa.jobs.failures import RunRefused, RunStopped
 from khulasa.jobs.inputs import Fields, Input, StandardInput, open_input
 from khulasa.jobs.plan import Plan
-from khulasa.jobs.progress import RunProgress, final_line
+from khulasa.jobs.progress import RunProgress, tell_end
 from khulasa.jobs.ray_engine import ActorSettings, RayRun
 from khulasa.jobs.run import Ledger, Run
 from khulasa.types import Article, Options, Result
@@ -193,14 +192,10 @@ async def run_here(
         ledger.close()
     except RunStopped as error:
         stopped = stopped or error
-    complaints.print(f"job run: {final_line(ledger.counts)}", markup=False, highlight=False)
-    if as_json:
-        print(json.dumps(ledger.counts.as_json()))
+    tell_end(ledger.counts, complaints, as_json=as_json)
     if stopped:
         raise stopped
-    if interrupted:
-        return failures.INTERRUPTED
-    return failures.SOME_FAILED if ledger.counts.failed else failures.ALL_DONE
+    return failures.status(interrupted=interrupted, failed=ledger.counts.failed)
 
 
 async def check_gateway(client: AsyncClient, gateway: str) -> None:

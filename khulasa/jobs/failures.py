@@ -15,3 +15,10 @@ class RunRefused(KhulasaError):
 
 class RunStopped(KhulasaError):
     """The run could not go on: no room to write, no gateway. What was done is kept; the same command goes on."""
+
+
+def status(*, interrupted: bool, failed: int) -> int:
+    """Return the exit status of a run that came to its end, or was interrupted, with so many articles failed."""
+    if interrupted:
+        return INTERRUPTED
+    return SOME_FAILED if failed else ALL_DONE

@@ -16,6 +16,7 @@ from khulasa.types import Article, Options, Result
 if TYPE_CHECKING:
     from gateway.pipeline import Pipeline
     from services.translator.service import TranslatorService
+    from services.translator.settings import TranslatorSettings
 
 MAX_ARTICLE_S = 3600.0
 
@@ -47,10 +48,10 @@ class InProcess:
 
         parts = AsyncExitStack()
         try:
-            translator = await _translator(parts)
-            ports = {}
             own = {"address": "127.0.0.1:0", "metrics_address": "", "max_call_s": MAX_ARTICLE_S, "drain_s": 0}
             settings = load(TranslatorSettings).model_copy(update=own)
+            translator = await _translator(settings, parts)
+            ports = {}
             for name, register in (
                 ("Translator", lambda server: translator_pb2_grpc.add_TranslatorServicer_to_server(translator, server)),
                 (
@@ -86,22 +87,18 @@ class InProcess:
         """Translate and summarize one article. Raises a KhulasaError."""
         from gateway import validation
         from gateway.glossaries import resolved
-        from gateway.pipeline import add
-        from khulasa.v1 import gateway_pb2
         from services.harness.errors import Refusal
 
         asked = convert.options_to_proto(options)
         asked.bypass_cache = True
         sent = convert.article_to_proto(article)
-        answer = gateway_pb2.ProcessArticleResponse()
         try:
             validation.check_article(sent)
             validation.check_options(asked)
-            async for event in self._pipeline.process(sent, resolved(asked, {})):
-                add(answer, event)
+            answer = await self._pipeline.answer(sent, resolved(asked, {}))
         except Refusal as refusal:
             raise errors.from_status(refusal.to_status()) from None
-        return convert.result_from_proto(answer)
+        return convert.result_from_proto(answer.message())
 
     async def close(self) -> None:
         """Give the model back."""
@@ -123,25 +120,16 @@ def check_services() -> None:
         )
 
 
-async def _translator(parts: AsyncExitStack) -> "TranslatorService":
-    from services.harness.settings import load
+async def _translator(settings: "TranslatorSettings", parts: AsyncExitStack) -> "TranslatorService":
     from services.translator import engine
     from services.translator.model import Model
     from services.translator.queue import TranslationQueue
     from services.translator.service import TranslatorService
-    from services.translator.settings import TranslatorSettings
     from services.translator.translation import ParagraphTranslator
 
-    settings = load(TranslatorSettings)
     model = await asyncio.to_thread(Model.open, settings.model)
     loaded = await asyncio.to_thread(engine.load, model, workers=settings.threads, threads_per_worker=1)
-    queue = TranslationQueue(
-        loaded,
-        workers=settings.threads,
-        batch_tokens=settings.batch_tokens,
-        capacity=settings.queue_sentences,
-        window=settings.window_sentences,
-    )
+    queue = TranslationQueue.as_set(loaded, settings)
     parts.push_async_callback(queue.close)
     translator = TranslatorService()
     translator.use(model, ParagraphTranslator(model, queue, second_tries=settings.second_tries))

@@ -1,5 +1,6 @@
 """How far a run is: a bar on a terminal, a line every half minute elsewhere, one line at the end."""
 
+import json
 import time
 from types import TracebackType
 from typing import Self
@@ -89,6 +90,13 @@ class RunProgress:
         if share is not None and share > begun:
             words.append(f"ETA {_clock(seconds * (1 - share) / (share - begun))}")
         return " · ".join(words)
+
+
+def tell_end(counts: Counts, console: Console, *, as_json: bool) -> None:
+    """Say what came of a run: a line for people on the console, and its counts for programs on standard output."""
+    console.print(f"job run: {final_line(counts)}", markup=False, highlight=False)
+    if as_json:
+        print(json.dumps(counts.as_json()))
 
 
 def final_line(counts: Counts) -> str:

@@ -34,7 +34,7 @@ from khulasa.jobs.in_process import InProcess, check_services
 from khulasa.jobs.inputs import Entry, Input, StandardInput
 from khulasa.jobs.parquet import import_pyarrow
 from khulasa.jobs.plan import Plan
-from khulasa.jobs.progress import SHOW_EVERY_S, RunProgress, final_line
+from khulasa.jobs.progress import SHOW_EVERY_S, RunProgress, tell_end
 from khulasa.jobs.run import Ledger
 from khulasa.records import record_of
 from khulasa.types import Article, Options, Result
@@ -100,14 +100,10 @@ class RayRun:
             finally:
                 ray.shutdown()
         ledger.close()
-        self.console.print(f"job run: {final_line(ledger.counts)}", markup=False, highlight=False)
-        if as_json:
-            print(json.dumps(ledger.counts.as_json()))
+        tell_end(ledger.counts, self.console, as_json=as_json)
         if stopped:
             raise stopped
-        if interrupted:
-            return failures.INTERRUPTED
-        return failures.SOME_FAILED if ledger.counts.failed else failures.ALL_DONE
+        return failures.status(interrupted=interrupted, failed=ledger.counts.failed)
 
     def _list(self, ledger: Ledger, plan: Plan, firsts: Path, copies: Path) -> None:
         """Write down which entries are to be done: the first of each text, and copies."""

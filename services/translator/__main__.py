@@ -30,14 +30,7 @@ async def main(settings: TranslatorSettings) -> None:
     async def warm_up() -> None:
         model = await asyncio.to_thread(Model.open, settings.model)
         loaded = await asyncio.to_thread(engine.load, model, workers=settings.threads, threads_per_worker=1)
-        queue = TranslationQueue(
-            loaded,
-            workers=settings.threads,
-            batch_tokens=settings.batch_tokens,
-            capacity=settings.queue_sentences,
-            window=settings.window_sentences,
-            job_share=settings.job_share,
-        )
+        queue = TranslationQueue.as_set(loaded, settings)
         queues.append(queue)
         translator = ParagraphTranslator(model, queue, second_tries=settings.second_tries)
         await queue.measure(Tokenizer(model).encode(WARM_UP_SENTENCE), together=WARM_UP_BATCH)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -24,6 +24,7 @@ from services.translator.batch import choose_batch
 from services.translator.engine import Decoded, Engine, Search
 from services.translator.fair_share import FairShare
 from services.translator.memory import Trimmer
+from services.translator.settings import TranslatorSettings
 from services.translator.speed import Speed
 
 QUEUED = Gauge("khulasa_queue_sentences", "Sentences waiting to be decoded.")
@@ -167,6 +168,18 @@ class TranslationQueue:
         self._room = asyncio.Event()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         self._workers = [asyncio.create_task(self._work()) for _ in range(workers)]
+
+    @classmethod
+    def as_set(cls, engine: Engine, settings: TranslatorSettings) -> Self:
+        """Return a queue with the bounds that the settings give it."""
+        return cls(
+            engine,
+            workers=settings.threads,
+            batch_tokens=settings.batch_tokens,
+            capacity=settings.queue_sentences,
+            window=settings.window_sentences,
+            job_share=settings.job_share,
+        )
 
     @contextmanager
     def place(self, chars: int) -> Iterator[Place]:
