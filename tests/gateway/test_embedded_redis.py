@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from gateway import embedded_redis
 from gateway.embedded_redis import EmbeddedRedis
+from khulasa import AsyncClient
 
 
 async def ask(url: str, *command: str) -> object:
@@ -71,3 +72,20 @@ async def test_two_gateways_do_not_share_a_folder(tmp_path: Path, monkeypatch: p
         await EmbeddedRedis.start_keeping(tmp_path, memory_mb=64)
     assert await ask(first.url, "PING") in (True, "PONG")
     await first.stop()
+
+
+async def test_it_starts_beside_busy_grpc(client: AsyncClient) -> None:
+    """Calls that go on meanwhile do not end the child before it is a redis-server."""
+    going_on = True
+
+    async def call() -> None:
+        while going_on:
+            await client.describe()
+
+    calls = [asyncio.create_task(call()) for _ in range(8)]
+    try:
+        for _ in range(20):
+            await (await EmbeddedRedis.start(memory_mb=8)).stop()
+    finally:
+        going_on = False
+        await asyncio.gather(*calls)
