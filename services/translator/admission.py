@@ -43,19 +43,23 @@ class Work:
     """Tokens of calls that have not come yet, by estimate."""
     unread: float = 0.0
     """Tokens of calls that are here and not yet split into sentences, by estimate."""
-    unanswered: dict[Search, float] = field(default_factory=lambda: dict.fromkeys(Search, 0.0))
-    """Tokens of sentences that wait or are being decoded."""
+    waiting: dict[Search, float] = field(default_factory=lambda: dict.fromkeys(Search, 0.0))
+    """Tokens of sentences of which no batch has been begun."""
     chars: int = 0
     calls: int = 0
 
     def tokens(self) -> dict[Search, float]:
-        """Return what is still to be decoded."""
-        plain = self.announced + self.unread + self.unanswered[Search.PLAIN]
-        return {Search.PLAIN: plain, Search.SAFER: self.unanswered[Search.SAFER]}
+        """Return what is still to be begun."""
+        plain = self.announced + self.unread + self.waiting[Search.PLAIN]
+        return {Search.PLAIN: plain, Search.SAFER: self.waiting[Search.SAFER]}
 
 
 class Admission:
-    """Lets work in or refuses it. `job_share` is the part of the engine that jobs get while others wait too."""
+    """Lets work in or refuses it.
+
+    `job_share` is the part of the engine that jobs get while others wait too; `busy_s` tells how many seconds of one
+    worker the batches in hand will still take.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Admission:
         batch_tokens: int,
         job_share: float,
         max_chars: int,
+        busy_s: Callable[[], float],
         clock: Callable[[], float],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
@@ -73,6 +78,7 @@ class Admission:
         self._batch_tokens = batch_tokens
         self._share = {priority.INTERACTIVE: 1 - job_share, priority.JOB: job_share}
         self._max_chars = max_chars
+        self._busy_s = busy_s
         self._clock = clock
         self._later = later
         self._works: dict[Hashable, Work] = {}
@@ -181,7 +187,8 @@ class Admission:
 
     def _backlog_s(self) -> float:
         works = list(self._works.values())
-        return sum(self._costs(works, None, dict.fromkeys(Search, 0.0)).values()) / self._workers
+        waiting_s = sum(self._costs(works, None, dict.fromkeys(Search, 0.0)).values())
+        return (waiting_s + self._busy_s()) / self._workers
 
     def _finishes(self, changed: Work, more: dict[Search, float]) -> list[tuple[Work, float]]:
         """Return for each work of the lane in how many seconds it is done, if `changed` had so many tokens `more`."""
@@ -196,10 +203,13 @@ class Admission:
         if others_cost:
             # The share is guaranteed; what the other lane does not need comes on top.
             ahead = [min(cost / share, cost + others_cost) for cost in ahead]
-        # A batch is not given in parts: whoever comes waits for the one in hand, or for the end of that of its last
-        # sentence.
-        batch_s = self._batch_s(works) if len(works) > 1 else 0.0
-        return [(work, cost / workers + batch_s) for work, cost in zip(lane, ahead, strict=True)]
+        # A batch is not given in parts: who waits does so for those in hand, and then, if others wait too, for the end
+        # of the batch that its last sentence shares with them. What is in hand is delayed by nobody.
+        shared = sum(cost > 0 for cost in costs.values()) > 1
+        batches_s = self._busy_s() / workers + (self._batch_s(works) if shared else 0.0)
+        return [
+            (work, cost / workers + batches_s if costs[work] else 0.0) for work, cost in zip(lane, ahead, strict=True)
+        ]
 
     def _costs(self, works: Sequence[Work], changed: Work | None, more: dict[Search, float]) -> dict[Work, float]:
         tokens = {work: work.tokens() for work in works}
@@ -211,7 +221,7 @@ class Admission:
 
     def _batch_s(self, works: Sequence[Work]) -> float:
         together = self._together(sum(sum(work.tokens().values()) for work in works))
-        return self._speed.batch_seconds(together)
+        return self._speed.batch_seconds(Search.PLAIN, together)
 
     def _together(self, tokens: float) -> float:
         """Return how many tokens are decoded at once while so many wait."""

@@ -10,7 +10,6 @@ from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import Any, Self
 
@@ -77,6 +76,10 @@ class _Claim:
     sentence: _Sentence
     work: Work
     answer: asyncio.Future[Any] = field(repr=False)
+
+    def waits_no_longer(self) -> None:
+        """Tell the work that a batch with the sentence was begun, or that the sentence is wanted no more."""
+        self.work.waiting[self.sentence.search] -= len(self.sentence.tokens)
 
 
 class Place:
@@ -149,7 +152,8 @@ class TranslationQueue:
         self._sentences: dict[Hashable, _Sentence] = {}
         self._waiting = 0
         self._waiting_cost = 0
-        self._decoding = 0
+        self._in_hand: list[float] = []
+        """When each of the batches that are being decoded will be done, as foretold."""
         self._share = FairShare[_Claim]({priority.INTERACTIVE: 1 - job_share, priority.JOB: job_share})
         loop = asyncio.get_running_loop()
         self.speed = Speed()
@@ -160,6 +164,7 @@ class TranslationQueue:
             batch_tokens=batch_tokens,
             job_share=job_share,
             max_chars=max_chars,
+            busy_s=lambda: sum(max(0.0, ends_at - loop.time()) for ends_at in self._in_hand),
             clock=loop.time,
             later=loop.call_later,
         )
@@ -236,12 +241,7 @@ class TranslationQueue:
         """Return one answer of the engine for each sentence of a call that is in, in order."""
         places = asyncio.Semaphore(self._window)
         claims: list[_Claim] = []
-        work.unanswered[search] += sum(map(len, sentences))
-
-        def answered(tokens: int, _: asyncio.Future[Any]) -> None:
-            work.unanswered[search] -= tokens
-            places.release()
-
+        work.waiting[search] += sum(map(len, sentences))
         try:
             for tokens in sentences:
                 await places.acquire()
@@ -249,13 +249,13 @@ class TranslationQueue:
                     self._room.clear()
                     await self._room.wait()
                 claims.append(self._enter(work, tokens, search))
-                claims[-1].answer.add_done_callback(partial(answered, len(tokens)))
+                claims[-1].answer.add_done_callback(lambda _: places.release())
             return list(await asyncio.gather(*(claim.answer for claim in claims)))
         finally:
             for claim in claims:
                 self._leave(claim)
-            # What never came to wait; of the others, each has told that it was answered or left.
-            work.unanswered[search] -= sum(len(tokens) for tokens in sentences[len(claims) :])
+            # What never came to the queue; each of the others has told that it was begun or left.
+            work.waiting[search] -= sum(len(tokens) for tokens in sentences[len(claims) :])
 
     @property
     def sentences(self) -> int:
@@ -293,7 +293,9 @@ class TranslationQueue:
             self._count(sentence, 1)
         claim = _Claim(sentence, work, asyncio.get_running_loop().create_future())
         sentence.claims[claim] = None
-        if not sentence.decoding:
+        if sentence.decoding:
+            claim.waits_no_longer()
+        else:
             self._share.add(work.lane, work.caller, claim, sentence.cost)
             self._changed.set()
         return claim
@@ -307,6 +309,7 @@ class TranslationQueue:
         sentence = claim.sentence
         del sentence.claims[claim]
         if not sentence.decoding:
+            claim.waits_no_longer()
             self._share.remove(claim.work.lane, claim.work.caller, claim)
             if not sentence.claims:
                 del self._sentences[sentence.key]
@@ -332,7 +335,8 @@ class TranslationQueue:
             search, tokens = batch[0].search, [sentence.tokens for sentence in batch]
             BATCH_SENTENCES.observe(len(batch))
             started = loop.time()
-            self._decoding += 1
+            foretold = started + self.speed.batch_seconds(search, sum(map(len, tokens)))
+            self._in_hand.append(foretold)
             try:
                 answers = await loop.run_in_executor(self._threads, self._decode, search, tokens)
                 spent_s = loop.time() - started
@@ -347,7 +351,7 @@ class TranslationQueue:
                     for future in sentence.unanswered():
                         future.set_exception(error)
             finally:
-                self._decoding -= 1
+                self._in_hand.remove(foretold)
                 for sentence in batch:
                     del self._sentences[sentence.key]
 
@@ -365,7 +369,7 @@ class TranslationQueue:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + WAIT_S
-        while self._decoding and self.calls_unread and self._waiting_cost < self._batch_tokens // 2:
+        while self._in_hand and self.calls_unread and self._waiting_cost < self._batch_tokens // 2:
             left_s = until - loop.time()
             if left_s <= 0:
                 return
@@ -383,13 +387,14 @@ class TranslationQueue:
             turns.setdefault(claim.sentence, claim)
         first = next(iter(turns))
         alike = [sentence for sentence in turns if sentence.search is first.search]
-        idle = len(self._workers) - self._decoding
+        idle = len(self._workers) - len(self._in_hand)
         budget = min(self._batch_tokens, -(-self._waiting_cost // idle)) // first.search.value
         batch = [alike[index] for index in choose_batch([len(each.tokens) for each in alike], budget)]
         for sentence in batch:
             turn = turns[sentence]
             self._share.serve(turn.work.lane, turn.work.caller, turn)
             for claim in sentence.claims:
+                claim.waits_no_longer()
                 self._share.remove(claim.work.lane, claim.work.caller, claim)
             sentence.decoding = True
             self._count(sentence, -1)

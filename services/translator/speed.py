@@ -71,9 +71,9 @@ class Speed:
         again = tokens[Search.PLAIN] * self._again.value
         return plain * tokens[Search.PLAIN] + (safer or plain * SAFER_COST) * (tokens[Search.SAFER] + again)
 
-    def batch_seconds(self, tokens: float) -> float:
-        """Return the seconds of a batch of first tries with so many tokens."""
-        return self._per_token(Search.PLAIN, tokens) * tokens
+    def batch_seconds(self, search: Search, tokens: float) -> float:
+        """Return the seconds of a batch with so many tokens; 0 as long as none has been measured."""
+        return self._per_token(search, tokens) * tokens
 
     def _per_token(self, search: Search, together: float) -> float:
         measured = self._seconds[search]

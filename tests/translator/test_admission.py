@@ -19,6 +19,7 @@ class World:
 
     def __init__(self, *, workers: int = 1, max_chars: int = 10**9) -> None:
         self.now = 0.0
+        self.busy_s = 0.0
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.speed = Speed()
         self.speed.saw_call(1000, 1000)
@@ -29,6 +30,7 @@ class World:
             batch_tokens=10,
             job_share=0.2,
             max_chars=max_chars,
+            busy_s=lambda: self.busy_s,
             clock=lambda: self.now,
             later=lambda delay_s, call: self.timers.append((self.now + delay_s, call)),
         )
@@ -105,6 +107,28 @@ def test_nobody_is_let_in_at_the_cost_of_who_is_in() -> None:
     world.enter("small", needs_s=2, within_s=80)
     with pytest.raises(Refusal, match="late that were let in before"):
         world.enter("another", needs_s=10, within_s=80)
+
+
+def test_what_is_being_decoded_keeps_nobody_out() -> None:
+    """A work whose last batch is in hand cannot be made late, however little time it has."""
+    world = World()
+    hurried = world.enter("hurried", needs_s=5, within_s=6)
+    with pytest.raises(Refusal, match="late that were let in before"):
+        world.enter("patient", needs_s=10, within_s=80)
+    hurried.unread = 0.0
+    world.busy_s = 5
+    world.enter("patient", needs_s=10, within_s=80)
+
+
+def test_batches_in_hand_stand_ahead_for_what_is_left_of_them() -> None:
+    """Ten seconds of work do not fit into fifteen while six more are spent on what came before."""
+    world = World()
+    world.enter("other", needs_s=0, within_s=15)
+    world.busy_s = 6
+    with pytest.raises(Refusal, match=r"needs about 16\.0 s"):
+        world.enter("next", needs_s=10, within_s=15)
+    world.busy_s = 1
+    world.enter("next", needs_s=10, within_s=15)
 
 
 def test_alone_only_the_hopeless_is_refused() -> None:
