@@ -20,6 +20,7 @@ import ctranslate2
 import sacrebleu
 
 from benchmarks import results_file
+from services.translator import engine
 from services.translator.batch import choose_batch
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
@@ -102,9 +103,10 @@ def decode(model: Model, way: Way, sources: Sequence[list[str]]) -> tuple[list[l
     search = _load(model, way)
     search(sources[:1])
     order = sorted(range(len(sources)), key=lambda index: -len(sources[index]))
+    batch_cost = engine.KINDS[model.manifest.kind].batch_cost
     batches: list[list[int]] = []
     while order:
-        chosen = choose_batch([len(sources[index]) for index in order], way.batch_tokens)
+        chosen = choose_batch([len(sources[index]) for index in order], way.batch_tokens, batch_cost)
         batches.append([order[position] for position in chosen])
         order = [index for position, index in enumerate(order) if position not in set(chosen)]
     answers: list[list[str]] = [[] for _ in sources]

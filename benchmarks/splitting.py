@@ -221,7 +221,8 @@ def _translator(model: Model) -> Callable[[list[list[str]]], list[str]]:
         waiting = sorted(range(len(sentences)), key=lambda index: len(sentences[index][1]))
         answers = [""] * len(sentences)
         while waiting:
-            chosen = [waiting[i] for i in choose_batch([len(sentences[i][1]) for i in waiting], BATCH_TOKENS)]
+            lengths = [len(sentences[index][1]) for index in waiting]
+            chosen = [waiting[i] for i in choose_batch(lengths, BATCH_TOKENS, loaded.batch_cost)]
             waiting = [index for index in waiting if index not in set(chosen)]
             for index, decoded in zip(chosen, loaded.decode([sentences[i][1] for i in chosen]), strict=True):
                 answers[index] = tokenizer.decode(decoded.tokens)

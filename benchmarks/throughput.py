@@ -47,14 +47,14 @@ def main() -> None:
     grid: list[dict[str, float]] = []
     shapes = {(processors, 1), (1, processors)}
     for batch_tokens, (workers, threads) in itertools.product(BATCH_TOKENS, sorted(shapes)):
-        seconds = bare(sentences, model, batch_tokens=batch_tokens, workers=workers, threads=threads)
+        seconds = bare(sentences, model=model, batch_tokens=batch_tokens, workers=workers, threads=threads)
         grid.append({"batch_tokens": batch_tokens, "workers": workers, "threads": threads, "s": round(seconds, 2)})
         print(grid[-1], flush=True)
     best = min(grid, key=lambda point: point["s"])
     through_s = asyncio.run(through_gateway(texts, args.callers))
     again_s = bare(
         sentences,
-        model,
+        model=model,
         batch_tokens=int(best["batch_tokens"]),
         workers=int(best["workers"]),
         threads=int(best["threads"]),
@@ -91,16 +91,21 @@ def tokenized(texts: list[str], model: Model) -> list[list[str]]:
     return found
 
 
-def bare(sentences: list[list[str]], model: Model, *, batch_tokens: int, workers: int, threads: int) -> float:
-    """Return the seconds that the engine alone takes, loaded and warm."""
+def bare(*waves: Sequence[list[str]], model: Model, batch_tokens: int, workers: int, threads: int) -> float:
+    """Return the seconds that the engine alone takes, loaded and warm, when a batch is made of sentences of one wave.
+
+    As the queue does, a wave too small to fill the batches of all workers is spread over them.
+    """
     loaded = engine.load(model, workers=workers, threads_per_worker=threads)
-    loaded.decode(sentences[:1])
-    waiting = sorted(sentences, key=len, reverse=True)
+    loaded.decode(waves[0][:1])
     batches = []
-    while waiting:
-        chosen = set(choose_batch([len(tokens) for tokens in waiting], batch_tokens))
-        batches.append([tokens for index, tokens in enumerate(waiting) if index in chosen])
-        waiting = [tokens for index, tokens in enumerate(waiting) if index not in chosen]
+    for wave in waves:
+        waiting = sorted(wave, key=len, reverse=True)
+        budget = min(batch_tokens, -(-sum(map(len, wave)) // workers))
+        while waiting:
+            chosen = set(choose_batch([len(tokens) for tokens in waiting], budget, loaded.batch_cost))
+            batches.append([tokens for index, tokens in enumerate(waiting) if index in chosen])
+            waiting = [tokens for index, tokens in enumerate(waiting) if index not in chosen]
     started = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(loaded.decode, batches))
@@ -109,7 +114,7 @@ def bare(sentences: list[list[str]], model: Model, *, batch_tokens: int, workers
 
 def bare_as_served(sentences: list[list[str]], model: Model, settings: TranslatorSettings) -> float:
     """Return the seconds of the engine alone with the batches and workers that the translator has."""
-    return bare(sentences, model, batch_tokens=settings.batch_tokens, workers=settings.threads, threads=1)
+    return bare(sentences, model=model, batch_tokens=settings.batch_tokens, workers=settings.threads, threads=1)
 
 
 async def through_gateway(texts: list[str], callers: int) -> float:

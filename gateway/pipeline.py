@@ -33,6 +33,9 @@ ARTICLES = Counter("khulasa_articles_total", "Articles answered, by what the cac
 # Paragraphs go to the translator in groups: a small one first, so that a reader soon sees something, then larger ones
 # that fill its batches. A few groups at once keep all its cores busy without flooding its queue.
 FIRST_GROUP_CHARS = 600
+HEAD_START_S = 0.1
+"""Of the first group: an idle translator begins it before the others come. They do not wait for its end: on a busy one
+they would be missing in the batches of all callers."""
 GROUP_CHARS = 6_000
 GROUPS_AT_ONCE = 4
 
@@ -330,10 +333,10 @@ class _Run:
     async def _translate_group(
         self, texts: Sequence[str], places: asyncio.Semaphore, *, after: Sequence["asyncio.Task[Any]"]
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
-        # The translator sorts what waits by length: with all in its queue, the first sentences would be done among the
-        # last, and a reader would see nothing until then.
+        # The translator puts together what is alike in length: with all in its queue at once, the first sentences would
+        # be done among many others, and a reader would see nothing until then.
         if after:
-            await asyncio.wait(after)
+            await asyncio.wait(after, timeout=HEAD_START_S)
         async with places:
             while True:
                 ends_at = deadline.ends_at()

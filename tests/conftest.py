@@ -38,6 +38,7 @@ from services.harness.credentials import ClientCredentials, Credentials
 from services.harness.server import Server, Service
 from services.harness.settings import ServerSettings
 from services.summarizer.service import SummarizerService
+from services.translator.batch import encoder_decoder_cost
 from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
 from services.translator.queue import TranslationQueue
@@ -164,6 +165,8 @@ def plausible_english(arabic: str) -> str:
 
 class ScriptedEngine:
     """Answers with what `say` makes of the Arabic; counts what it is asked. `hold` keeps answers back."""
+
+    batch_cost = staticmethod(encoder_decoder_cost)
 
     def __init__(self, model: Model) -> None:
         self._tokenizer = Tokenizer(model)

@@ -4,9 +4,10 @@
     python -m benchmarks.peers --environment PEERS [--articles FILE.jsonl.gz] [--count 32] [--words 80] [--rounds 2]
 
 All are started once and stay; their turns alternate. They are measured at equal beam and threads, ours without second
-tries, and once, at eight callers, each as it comes. The ceiling is what the engine alone does with our batches against
-what it does with theirs: a paragraph at a time, in parts of 32 tokens. Everything stays on this machine: the packages
-lie ready, and spaCy's rules split sentences, because the splitter that Argos has by default is a download.
+tries, and once, at eight callers, each as it comes. The ceiling is what the engine alone does with the batches that the
+articles of so many callers make in our queue against what it does with theirs: a paragraph at a time, in parts of 32
+tokens. Beside it stands what it does with full batches of all articles at once. Everything stays on this machine: the
+packages lie ready, and spaCy's rules split sentences, because the splitter that Argos has by default is a download.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 
@@ -132,10 +134,9 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 3)
 
 
-def engine_alone(texts: Sequence[str], model: Model, *, threads: int, rounds: int) -> dict[str, dict[int, float]]:
-    """Return seconds of the engine by itself with our batches and, for each number of callers, with the peers'."""
+def engine_alone(texts: Sequence[str], model: Model, *, threads: int, rounds: int) -> dict[str, Any]:
+    """Return, for each number of callers, seconds of the engine by itself with our batches and with the peers'."""
     paragraphs = [[throughput.tokenized([line], model) for line in text.splitlines()] for text in texts]
-    sentences = [tokens for text in paragraphs for paragraph in text for tokens in paragraph]
     translator = ctranslate2.Translator(str(model.folder), inter_threads=threads, intra_threads=1, compute_type="int8")
     manifest = model.manifest
 
@@ -154,19 +155,33 @@ def engine_alone(texts: Sequence[str], model: Model, *, threads: int, rounds: in
             list(pool.map(one_text, paragraphs))
         return time.perf_counter() - started
 
+    def ours(callers: int) -> float:
+        """As many articles at a time as there are callers, in batches as the queue makes them of those."""
+        waves = [
+            [tokens for text in paragraphs[begin : begin + callers] for paragraph in text for tokens in paragraph]
+            for begin in range(0, len(paragraphs), callers)
+        ]
+        return throughput.bare(*waves, model=model, batch_tokens=batch_tokens, workers=threads, threads=1)
+
     one_text(paragraphs[0])
     batch_tokens = TranslatorSettings().batch_tokens
-    found: dict[int, list[float]] = {callers: [] for callers in CALLERS}
-    ours: list[float] = []
+    sizes = (*CALLERS, len(texts))
+    seconds: dict[str, dict[int, list[float]]] = {whose: {size: [] for size in sizes} for whose in ("ours", "theirs")}
     for _ in range(rounds):
-        ours.append(throughput.bare(sentences, model, batch_tokens=batch_tokens, workers=threads, threads=1))
+        for size in sizes:
+            seconds["ours"][size].append(ours(size))
         for callers in CALLERS:
-            found[callers].append(theirs(callers))
+            seconds["theirs"][callers].append(theirs(callers))
     return {
-        "sentences": {0: len(sentences)},
-        "ours_s": dict(enumerate(round(seconds, 2) for seconds in ours)),
-        "theirs_s": {callers: round(statistics.median(seconds), 2) for callers, seconds in found.items()},
-        "ceiling": {callers: ratio(seconds, ours) for callers, seconds in found.items()},
+        "sentences": sum(len(paragraph) for text in paragraphs for paragraph in text),
+        **{
+            f"{whose}_s": {size: round(statistics.median(found), 2) for size, found in of.items() if found}
+            for whose, of in seconds.items()
+        },
+        "ceiling": {callers: ratio(seconds["theirs"][callers], seconds["ours"][callers]) for callers in CALLERS},
+        "ceiling_of_full_batches": {
+            callers: ratio(seconds["theirs"][callers], seconds["ours"][len(texts)]) for callers in CALLERS
+        },
     }
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import ctranslate2
 
+from services.translator.batch import BatchCost, decoder_only_cost, encoder_decoder_cost
 from services.translator.model import Manifest, Model
 
 VERSION = f"ctranslate2 {ctranslate2.__version__}"
@@ -40,6 +41,11 @@ class Decoded:
 class Engine(Protocol):
     """Decodes batches. Safe to call from as many threads as it was made for."""
 
+    @property
+    def batch_cost(self) -> BatchCost:
+        """What tells the cost of a batch from its lengths."""
+        ...
+
     def decode(self, batch: Sequence[list[str]]) -> list[Decoded]:
         """Return one answer for each sentence of source tokens, in order."""
         ...
@@ -51,9 +57,7 @@ class Engine(Protocol):
 
 def load(model: Model, *, workers: int, threads_per_worker: int) -> Engine:
     """Load `model` for `workers` calls at once, each on `threads_per_worker` threads."""
-    if model.manifest.kind == "encoder-decoder":
-        return EncoderDecoder(model, workers=workers, threads_per_worker=threads_per_worker)
-    return DecoderOnly(model, workers=workers, threads_per_worker=threads_per_worker)
+    return KINDS[model.manifest.kind](model, workers=workers, threads_per_worker=threads_per_worker)
 
 
 class _Searching(ABC):
@@ -76,7 +80,9 @@ class _Searching(ABC):
 
 
 class EncoderDecoder(_Searching):
-    """`ctranslate2.Translator`: the shipped kind, OPUS-MT, NLLB."""
+    """`ctranslate2.Translator`: OPUS-MT, NLLB."""
+
+    batch_cost = staticmethod(encoder_decoder_cost)
 
     def __init__(self, model: Model, *, workers: int, threads_per_worker: int) -> None:
         super().__init__(model.manifest)
@@ -105,6 +111,8 @@ class EncoderDecoder(_Searching):
 class DecoderOnly(_Searching):
     """`ctranslate2.Generator`: Gemma-style models that are prompted with the sentence."""
 
+    batch_cost = staticmethod(decoder_only_cost)
+
     def __init__(self, model: Model, *, workers: int, threads_per_worker: int) -> None:
         super().__init__(model.manifest)
         self._generator = ctranslate2.Generator(
@@ -126,6 +134,13 @@ class DecoderOnly(_Searching):
             [_decoded(tokens, score, limit) for tokens, score in zip(r.sequences, r.scores, strict=True)]
             for r in results
         ]
+
+
+KINDS: dict[str, type[EncoderDecoder | DecoderOnly]] = {
+    "encoder-decoder": EncoderDecoder,
+    "decoder-only": DecoderOnly,
+}
+"""The engine for each kind of model that a manifest can name."""
 
 
 def _source(tokens: list[str], manifest: Manifest) -> list[str]:

@@ -389,7 +389,8 @@ class TranslationQueue:
         alike = [sentence for sentence in turns if sentence.search is first.search]
         idle = len(self._workers) - len(self._in_hand)
         budget = min(self._batch_tokens, -(-self._waiting_cost // idle)) // first.search.value
-        batch = [alike[index] for index in choose_batch([len(each.tokens) for each in alike], budget)]
+        lengths = [len(sentence.tokens) for sentence in alike]
+        batch = [alike[index] for index in choose_batch(lengths, budget, self._engine.batch_cost)]
         for sentence in batch:
             turn = turns[sentence]
             self._share.serve(turn.work.lane, turn.work.caller, turn)

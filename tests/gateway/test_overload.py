@@ -8,6 +8,7 @@ import pytest
 
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
+from gateway.pipeline import HEAD_START_S
 from khulasa import Article, AsyncClient, DeadlineExceeded, Overloaded
 from services.harness import caller, deadline, priority, work
 from services.harness.terms import Term
@@ -93,6 +94,19 @@ async def test_all_calls_of_an_article_are_one_work(client: AsyncClient, overhea
     assert len(wholes) == 1
     await client.process(Article(text=short))
     assert len(set(overheard.works)) == 2
+
+
+async def test_all_of_an_article_waits_while_its_beginning_is_decoded(
+    client: AsyncClient, stack: Stack, flood: str
+) -> None:
+    """The translator has all sentences to make batches of, not those of the first paragraphs alone."""
+    stack.engine.released.clear()
+    answering = asyncio.create_task(client.process(Article(text="\n".join(numbered(flood, 4)))))
+    await asyncio.sleep(3 * HEAD_START_S)
+    waiting = stack.queue.sentences
+    stack.engine.released.set()
+    sentences = [s for paragraph in (await answering).translation.paragraphs for s in paragraph.sentences]
+    assert waiting == len({sentence.source for sentence in sentences}) > 10
 
 
 async def test_who_joins_with_more_time_is_not_late_with_the_first(stack: Stack, flood: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.harness import caller, priority
 from services.harness.errors import Reason, Refusal
-from services.translator.batch import choose_batch
+from services.translator.batch import BatchCost, choose_batch, decoder_only_cost, encoder_decoder_cost
 from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
 from services.translator.queue import TranslationQueue
@@ -22,6 +22,8 @@ from services.translator.threads import usable_processors
 
 class Echo:
     """An engine whose answer to a sentence is its tokens backwards; `free` lets one batch through for each release."""
+
+    batch_cost = staticmethod(encoder_decoder_cost)
 
     def __init__(self, *, held: bool = False) -> None:
         self.batches: list[list[list[str]]] = []
@@ -83,18 +85,39 @@ async def settle() -> None:
     await asyncio.sleep(0.05)
 
 
-@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=100), batch_tokens=st.integers(1, 2000))
-def test_a_batch_has_the_first_and_costs_no_more_than_allowed(lengths: list[int], batch_tokens: int) -> None:
+COSTS = pytest.mark.parametrize("cost", [decoder_only_cost, encoder_decoder_cost])
+
+
+@COSTS
+@given(lengths=st.lists(st.integers(0, 200), min_size=1, max_size=100), batch_tokens=st.integers(1, 2000))
+def test_a_batch_has_the_first_and_stays_within_its_tokens(
+    cost: BatchCost, lengths: list[int], batch_tokens: int
+) -> None:
     """The first in turn is always taken; padded to the longest, a batch of several stays within its tokens."""
-    batch = choose_batch(lengths, batch_tokens)
+    batch = choose_batch(lengths, batch_tokens, cost)
     assert batch[0] == 0
     assert len(set(batch)) == len(batch)
     assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= batch_tokens
 
 
-def test_of_like_lengths_the_first_in_turn_is_taken() -> None:
-    """A sentence within a quarter of the length goes before one of just the length that came later."""
-    assert choose_batch([20, 90, 22, 20, 21], 66) == [0, 2, 3]
+@COSTS
+def test_the_nearest_in_length_are_taken_and_of_these_the_first_in_turn(cost: BatchCost) -> None:
+    """With room for three of five, those of the same length go before those of nearly the same."""
+    assert choose_batch([20, 90, 22, 20, 21, 20], 66, cost) == [0, 3, 5]
+    assert choose_batch([20, 90, 22, 21, 21], 66, cost) == [0, 3, 4]
+
+
+@COSTS
+def test_what_makes_a_token_dearer_waits_for_its_like(cost: BatchCost) -> None:
+    """Short sentences do not sit through the decoding of a long one, though there were room."""
+    assert choose_batch([8] * 12 + [150], 10_000, cost) == list(range(12))
+
+
+def test_only_prompts_of_unlike_length_hold_each_other_up() -> None:
+    """Beside a long prompt a shorter one is read step by step; an encoder reads both at once."""
+    lengths = [60] * 16 + [30] * 8
+    assert len(choose_batch(lengths, 10_000, decoder_only_cost)) == 16
+    assert len(choose_batch(lengths, 10_000, encoder_decoder_cost)) == 24
 
 
 async def test_sentences_of_several_callers_share_batches(engine: Echo, queue: TranslationQueue) -> None:
