@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge
 
 from services.harness import priority
 from services.harness.errors import Reason, Refusal
+from services.translator.batch import batch_budget
 from services.translator.engine import Search
 from services.translator.speed import Speed
 
@@ -225,7 +226,7 @@ class Admission:
 
     def _together(self, tokens: float) -> float:
         """Return how many tokens are decoded at once while so many wait."""
-        return min(self._batch_tokens, tokens / self._workers)
+        return min(batch_budget(tokens, self._batch_tokens, workers=self._workers), tokens / self._workers)
 
 
 def _fluid(works: Sequence[Work], costs: dict[Work, float]) -> list[float]:

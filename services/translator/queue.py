@@ -19,7 +19,7 @@ from services.harness import caller, deadline, priority
 from services.harness import work as harness_work
 from services.harness.errors import Reason, Refusal
 from services.translator.admission import Admission, Work
-from services.translator.batch import choose_batch
+from services.translator.batch import batch_budget, choose_batch
 from services.translator.engine import Decoded, Engine, Search
 from services.translator.fair_share import FairShare
 from services.translator.memory import Trimmer
@@ -388,7 +388,8 @@ class TranslationQueue:
         first = next(iter(turns))
         alike = [sentence for sentence in turns if sentence.search is first.search]
         idle = len(self._workers) - len(self._in_hand)
-        budget = min(self._batch_tokens, -(-self._waiting_cost // idle)) // first.search.value
+        most = batch_budget(self._waiting_cost, self._batch_tokens, workers=len(self._workers))
+        budget = min(most, -(-self._waiting_cost // idle)) / first.search.value
         lengths = [len(sentence.tokens) for sentence in alike]
         batch = [alike[index] for index in choose_batch(lengths, budget, self._engine.batch_cost)]
         for sentence in batch:

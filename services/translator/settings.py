@@ -19,7 +19,8 @@ class TranslatorSettings(ServerSettings):
     threads: int = Field(default_factory=usable_processors, ge=1)
     """Processors to decode on, one batch on each: several batches on one thread each beat one batch on several."""
     batch_tokens: int = Field(1536, ge=1)
-    """Padded source tokens decoded together: about 32 sentences of news. More gains little and makes others wait."""
+    """Padded source tokens decoded together, about 32 sentences of news; of a long queue up to twice as many. More
+    gains little and makes others wait."""
     queue_sentences: int = Field(4096, ge=1)
     """Sentences that may wait; about three minutes of work on two cores. More would outlast the callers' deadlines."""
     window_sentences: int = Field(256, ge=1)

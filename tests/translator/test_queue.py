@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.harness import caller, priority
 from services.harness.errors import Reason, Refusal
-from services.translator.batch import BatchCost, choose_batch, decoder_only_cost, encoder_decoder_cost
+from services.translator.batch import BatchCost, batch_budget, choose_batch, decoder_only_cost, encoder_decoder_cost
 from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
 from services.translator.queue import TranslationQueue
@@ -113,6 +113,12 @@ def test_what_makes_a_token_dearer_waits_for_its_like(cost: BatchCost) -> None:
     assert choose_batch([8] * 12 + [150], 10_000, cost) == list(range(12))
 
 
+def test_a_long_queue_is_decoded_in_larger_batches() -> None:
+    """As long as little waits a batch has its usual size; where much waits it has twice that, and never more."""
+    sizes = [batch_budget(waiting, 1000, workers=2) for waiting in (0, 4000, 6000, 8000, 1_000_000)]
+    assert sizes == [1000, 1000, 1500, 2000, 2000]
+
+
 def test_only_prompts_of_unlike_length_hold_each_other_up() -> None:
     """Beside a long prompt a shorter one is read step by step; an encoder reads both at once."""
     lengths = [60] * 16 + [30] * 8
@@ -202,7 +208,8 @@ async def test_calls_of_one_caller_share_its_turns(engine: Echo, queue: Translat
     await settle()
     engine.free.release()
     await settle()
-    assert sum(int(tokens[0][1:]) >= 200 for tokens in engine.batches[1]) == 5
+    batch = engine.batches[1]
+    assert sum(int(tokens[0][1:]) >= 200 for tokens in batch) == len(batch) // 2
     engine.release()
     await asyncio.gather(running, one, *many)
 
@@ -217,8 +224,8 @@ async def test_jobs_have_their_share_and_no_more(engine: Echo, queue: Translatio
     await settle()
     engine.release()
     await asyncio.gather(running, job, interactive)
-    assert [sum(int(tokens[0][1:]) >= 100 for tokens in batch) for batch in engine.batches[1:4]] == [2, 2, 2]
-    assert len(engine.batches[5]) == 10
+    of_job = [int(tokens[0][1:]) >= 100 for batch in engine.batches[1:] for tokens in batch]
+    assert (sum(of_job[:30]), all(of_job[30:])) == (6, True)
 
 
 async def test_an_interactive_call_takes_a_sentence_out_of_a_job(engine: Echo, queue: TranslationQueue) -> None:
@@ -238,15 +245,15 @@ async def test_an_interactive_call_takes_a_sentence_out_of_a_job(engine: Echo, q
 
 async def test_a_full_queue_refuses(engine: Echo) -> None:
     """At its capacity the queue says when to come back, and goes on with what it has."""
-    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=6, window=8)
-    first = asyncio.create_task(queue.decode([sentence(n) for n in range(8)]))
+    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=6, window=12)
+    first = asyncio.create_task(queue.decode([sentence(n) for n in range(12)]))
     await settle()
     with pytest.raises(Refusal) as refused:
         await queue.decode([sentence(9)])
     assert refused.value.reason == Reason.OVERLOADED
     assert refused.value.retry_after_s
     engine.release()
-    assert len(await first) == 8
+    assert len(await first) == 12
     await queue.close()
 
 
