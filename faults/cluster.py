@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -68,16 +69,25 @@ class Cluster:
         await cluster.kill("translator-a")
     """
 
-    def __init__(self, folder: Path, model: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: Path,
+        *,
+        translator: str = "services.translator",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`translator` is the module that runs as both of them; `settings` are `KHULASA_*` variables for all."""
         self.folder = folder
+        self._translator = translator
         self.members: dict[str, Member] = {}
-        for name in (*STORES, *SERVICES):
+        for name in SERVICES:
             self.members[name] = Member(name, self._command(name), free_port())
-        for name, settings in STORES.items():
-            data = folder / f"{name}-data"
+        for name, arguments in STORES.items():
+            data, port = folder / f"{name}-data", free_port()
             data.mkdir()
-            address = ("--bind", "127.0.0.1", "--port", str(self.members[name].port))
-            self.members[name].command = [redis_server(), *address, "--dir", str(data), *settings]
+            address = ("--bind", "127.0.0.1", "--port", str(port))
+            self.members[name] = Member(name, [redis_server(), *address, "--dir", str(data), *arguments], port)
         translators = ",".join(self.members[name].address for name in TRANSLATORS)
         for name in SERVICES:
             self.members[name].environment = {
@@ -89,7 +99,7 @@ class Cluster:
                 "KHULASA_MODEL": str(model),
                 "KHULASA_THREADS": "1",
                 "KHULASA_DRAIN_NOTICE_S": "0.5",
-            }
+            } | dict(settings or {})
 
     @property
     def gateways(self) -> list[str]:
@@ -175,10 +185,9 @@ class Cluster:
             raise RuntimeError(f"{name} does not run")
         await end(process, how)
 
-    @staticmethod
-    def _command(name: str) -> list[str]:
-        kind = name.partition("-")[0]
-        return [sys.executable, "-m", "gateway" if kind == "gateway" else f"services.{kind}"]
+    def _command(self, name: str) -> list[str]:
+        modules = {"gateway": "gateway", "translator": self._translator, "summarizer": "services.summarizer"}
+        return [sys.executable, "-m", modules[name.partition("-")[0]]]
 
 
 async def _serves(address: str) -> bool:
