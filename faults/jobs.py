@@ -53,8 +53,11 @@ VICTIMS = {
     "ray-in-process": (CLIENT, ACTOR),
 }
 EVERY_S = {"stub": (0.3, 4.0), "model": (60.0, 120.0)}
+AT_WORK = ("ray::MapWorker", "ray::ReadListed")
+"""What the processes of Ray are called that answer articles and that read them."""
 AWAY_S = 2.0
 """What was killed stands again after at most so long, and its start."""
+LOOK_S = 0.3
 COMMANDS = 100
 ONCE = {"KHULASA_SECOND_TRIES": "false"}
 STUB_SETTINGS = {
@@ -358,11 +361,12 @@ class Killer:
         return self._chance.choice(self._cluster.gateways)
 
     async def kill(self, kills: int | None, every_s: tuple[float, float]) -> None:
-        """Kill so many, or until `end`, at random moments."""
+        """Kill so many, or until `end`, at random moments; where Ray does the work, once it is at it."""
         while kills is None or self.killed.total() < kills:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), self._chance.uniform(*every_s))
-            if self._ended.is_set():
+            while ACTOR in self._victims and not self._workers():  # it takes longer to start than many a job
+                if await self._ended_within(LOOK_S):
+                    return
+            if await self._ended_within(self._chance.uniform(*every_s)):
                 return
             await self._kill(self._chance.choice(self._victims))
 
@@ -370,6 +374,11 @@ class Killer:
         """Kill nothing more, and return when everything stands."""
         self._ended.set()
         await asyncio.gather(*self._away.values())
+
+    async def _ended_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        return self._ended.is_set()
 
     async def _kill(self, victim: str) -> None:
         if victim == CLIENT:
@@ -392,14 +401,14 @@ class Killer:
         self.killed[victim] += 1
 
     def _workers(self) -> list[psutil.Process]:
-        """Return the processes of Ray that run code of ours, or are ready to."""
+        """Return the processes of Ray that do our work."""
         process = self._command.process
         if process is None or process.returncode is not None:
             return []
         found = []
         for child in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if child.cmdline()[:1] and child.cmdline()[0].startswith("ray::"):
+                if "".join(child.cmdline()).startswith(AT_WORK):
                     found.append(child)
         return found
 
