@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import grpc
 import psutil
 
 from gateway.embedded_redis import redis_server
-from khulasa.up import end, free_port, is_serving
+from khulasa.up import end, is_serving
 
 START_S = 60.0
 GATEWAYS = ("gateway-a", "gateway-b")
@@ -81,10 +82,12 @@ class Cluster:
         self.folder = folder
         self._translator = translator
         self.members: dict[str, Member] = {}
+        self._held = {name: _held_port() for name in (*SERVICES, *STORES)}
+        ports = {name: held.getsockname()[1] for name, held in self._held.items()}
         for name in SERVICES:
-            self.members[name] = Member(name, self._command(name), free_port())
+            self.members[name] = Member(name, self._command(name), ports[name])
         for name, arguments in STORES.items():
-            data, port = folder / f"{name}-data", free_port()
+            data, port = folder / f"{name}-data", ports[name]
             data.mkdir()
             address = ("--bind", "127.0.0.1", "--port", str(port))
             self.members[name] = Member(name, [redis_server(), *address, "--dir", str(data), *arguments], port)
@@ -178,6 +181,8 @@ class Cluster:
             with contextlib.suppress(RuntimeError):
                 self.thaw(name)
                 await self.drain(name)
+        for held in self._held.values():
+            held.close()
 
     async def _end(self, name: str, how: signal.Signals) -> None:
         process = self.members[name].process
@@ -188,6 +193,18 @@ class Cluster:
     def _command(self, name: str) -> list[str]:
         modules = {"gateway": "gateway", "translator": self._translator, "summarizer": "services.summarizer"}
         return [sys.executable, "-m", modules[name.partition("-")[0]]]
+
+
+def _held_port() -> socket.socket:
+    """Return a socket that keeps a port for a member: while that is away, no other program is given its port.
+
+    It does not listen, so that who connects is refused, and the member itself may bind beside it.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
 
 
 async def _serves(address: str) -> bool:
