@@ -84,8 +84,9 @@ def main() -> None:
     outputs = {"jsonl": ["out.jsonl"], "parquet": ["out"], "both": ["out.jsonl", "out"]}[args.output]
     if args.way == "submit":
         outputs = ["out.jsonl"]
-    outcomes = []
-    with shared_model(args.engine) as model:
+    outcomes: list[Outcome] = []
+    # Ctrl-C ends the runs early; those that were made are kept.
+    with shared_model(args.engine) as model, contextlib.suppress(KeyboardInterrupt):
         for number in range(args.runs):
             trial = Trial(
                 way=args.way,
@@ -330,7 +331,11 @@ class Command:
                     stdout=printed,
                     stderr=log,
                 )
-                status = await self.process.wait()
+                try:
+                    status = await self.process.wait()
+                except asyncio.CancelledError:
+                    self.process.kill()
+                    raise
             self.process = None
             if status in well:
                 return out.read_text()
