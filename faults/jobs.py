@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ from benchmarks.stub_translator import STUB
 from faults import job_articles
 from faults.cluster import CACHE, GATEWAYS, JOBS, TRANSLATORS, Cluster
 from faults.job_articles import Line, Record, Said, Verdict
+from khulasa.jobs.failures import STOPPED
 from khulasa.jobs.output import records_of
 from services.translator.settings import SHIPPED_MODEL
 from tests.conftest import train_tokenizer
@@ -142,6 +143,8 @@ class Outcome:
     killed: dict[str, int]
     commands: int
     """How often a command was given, the first time included."""
+    stopped: int
+    """Of these, how often it ended by itself before the end, as documented, for the same command to go on."""
     done: int
     failed: int
     copies: int
@@ -161,7 +164,7 @@ class Outcome:
         found, killed = self.verdict, " ".join(f"{name} {times}" for name, times in sorted(self.killed.items()))
         words = (
             f"seed {self.seed} {self.output}: {self.seconds} s, {self.articles_per_minute} articles/min; "
-            f"killed {sum(self.killed.values())} ({killed}), {self.commands} commands; "
+            f"killed {sum(self.killed.values())} ({killed}), {self.commands} commands, {self.stopped} stopped; "
             f"{self.done} done, {self.failed} failed, {self.copies} copies; "
             f"lost {found.lost} twice {found.twice} wrong {found.wrong} unmarked {found.unmarked} "
             f"miscounted {found.miscounted}"
@@ -212,6 +215,7 @@ async def run(trial: Trial, model: Path) -> Outcome:
         round(len(sent) / seconds * 60, 1),
         dict(killer.killed),
         command.given,
+        command.stopped,
         done=len(records),
         failed=len(reasons),
         copies=sum(bool(record["duplicate_of"]) for record in records),
@@ -239,7 +243,9 @@ async def _run(trial: Trial, command: "Command", killer: "Killer", sent: Sequenc
     else:
         arguments += ["--gateway", killer.gateway()]
     expected = 1 if any("html" in line for line in sent) else 0
-    counts = json.loads(await command.until_done(arguments, well={expected}) or "{}")
+    # A Ray that does not start in time, or gives up, stops a run as it is documented: the same command goes on.
+    again = {STOPPED} if trial.way.startswith("ray") else set()
+    counts = json.loads(await command.until_done(arguments, well={expected}, again=again) or "{}")
     records = list(records_of(output))
     failures = _failures(output)
     reasons = {failure["id"]: failure["reason"] for failure in failures}
@@ -308,15 +314,13 @@ class Command:
 
     def __init__(self, folder: Path, chance: random.Random, settings: Mapping[str, str]) -> None:
         self.folder = folder
-        self.given = 0
+        self.given = self.stopped = 0
         self.ended_badly: list[str] = []
         self.process: asyncio.subprocess.Process | None = None
         self._chance = chance
         self._settings = settings
 
-    async def until_done(
-        self, arguments: Sequence[str], *, well: set[int], again: frozenset[int] | set[int] = frozenset()
-    ) -> str:
+    async def until_done(self, arguments: Sequence[str], *, well: Set[int], again: Set[int] = frozenset()) -> str:
         """Give the command until it ends by itself, also after a status of `again`; return what it printed.
 
         Any other status than those of `well` is kept as a fault.
@@ -339,6 +343,7 @@ class Command:
             self.process = None
             if status in well:
                 return out.read_text()
+            self.stopped += status in again
             if status != -signal.SIGKILL and status not in again:
                 self.ended_badly.append(f"job {arguments[0]} ended with status {status}")
                 return out.read_text()
