@@ -415,8 +415,12 @@ class Killer:
         process = self._command.process
         if process is None or process.returncode is not None:
             return []
+        try:
+            children = psutil.Process(process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:  # it has ended by now
+            return []
         found = []
-        for child in psutil.Process(process.pid).children(recursive=True):
+        for child in children:
             with contextlib.suppress(psutil.Error):
                 if "".join(child.cmdline()).startswith(AT_WORK):
                     found.append(child)
