@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -16,7 +18,7 @@ import grpc
 import psutil
 
 from gateway.embedded_redis import redis_server
-from khulasa.up import end, free_port, is_serving
+from khulasa.up import end, is_serving
 
 START_S = 60.0
 GATEWAYS = ("gateway-a", "gateway-b")
@@ -68,16 +70,27 @@ class Cluster:
         await cluster.kill("translator-a")
     """
 
-    def __init__(self, folder: Path, model: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: Path,
+        *,
+        translator: str = "services.translator",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`translator` is the module that runs as both of them; `settings` are `KHULASA_*` variables for all."""
         self.folder = folder
+        self._translator = translator
         self.members: dict[str, Member] = {}
-        for name in (*STORES, *SERVICES):
-            self.members[name] = Member(name, self._command(name), free_port())
-        for name, settings in STORES.items():
-            data = folder / f"{name}-data"
+        self._held = {name: _held_port() for name in (*SERVICES, *STORES)}
+        ports = {name: held.getsockname()[1] for name, held in self._held.items()}
+        for name in SERVICES:
+            self.members[name] = Member(name, self._command(name), ports[name])
+        for name, arguments in STORES.items():
+            data, port = folder / f"{name}-data", ports[name]
             data.mkdir()
-            address = ("--bind", "127.0.0.1", "--port", str(self.members[name].port))
-            self.members[name].command = [redis_server(), *address, "--dir", str(data), *settings]
+            address = ("--bind", "127.0.0.1", "--port", str(port))
+            self.members[name] = Member(name, [redis_server(), *address, "--dir", str(data), *arguments], port)
         translators = ",".join(self.members[name].address for name in TRANSLATORS)
         for name in SERVICES:
             self.members[name].environment = {
@@ -89,7 +102,7 @@ class Cluster:
                 "KHULASA_MODEL": str(model),
                 "KHULASA_THREADS": "1",
                 "KHULASA_DRAIN_NOTICE_S": "0.5",
-            }
+            } | dict(settings or {})
 
     @property
     def gateways(self) -> list[str]:
@@ -168,6 +181,8 @@ class Cluster:
             with contextlib.suppress(RuntimeError):
                 self.thaw(name)
                 await self.drain(name)
+        for held in self._held.values():
+            held.close()
 
     async def _end(self, name: str, how: signal.Signals) -> None:
         process = self.members[name].process
@@ -175,10 +190,21 @@ class Cluster:
             raise RuntimeError(f"{name} does not run")
         await end(process, how)
 
-    @staticmethod
-    def _command(name: str) -> list[str]:
-        kind = name.partition("-")[0]
-        return [sys.executable, "-m", "gateway" if kind == "gateway" else f"services.{kind}"]
+    def _command(self, name: str) -> list[str]:
+        modules = {"gateway": "gateway", "translator": self._translator, "summarizer": "services.summarizer"}
+        return [sys.executable, "-m", modules[name.partition("-")[0]]]
+
+
+def _held_port() -> socket.socket:
+    """Return a socket that keeps a port for a member: while that is away, no other program is given its port.
+
+    It does not listen, so that who connects is refused, and the member itself may bind beside it.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
 
 
 async def _serves(address: str) -> bool:

@@ -258,6 +258,8 @@ def _refusal(error: grpc.aio.AioRpcError, unavailable: Reason, impatient: bool) 
     code = error.code()
     if code == grpc.StatusCode.UNAUTHENTICATED:
         return Refusal(unavailable, f"The {service} does not take the gateway's credentials.", retry_after_s=2)
+    if code == grpc.StatusCode.UNIMPLEMENTED:  # a stranger, to whom the address went when the service ended
+        return Refusal(unavailable, f"What answers in the place of the {service} is none.", retry_after_s=2)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED and not impatient:
         return Refusal(Reason.DEADLINE_EXCEEDED, f"The {service} was not done in the time that was left.")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:

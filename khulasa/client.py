@@ -183,26 +183,35 @@ class AsyncClient:
                 return
 
     async def wait_for_job(self, name: str, *, timeout_s: float | None = None) -> Job:
-        """Return a job when it has ended, or as it is after `timeout_s`. Raises a KhulasaError."""
+        """Return a job when it has ended, or as it is after `timeout_s`. Raises a KhulasaError.
+
+        Without `timeout_s` a gateway that goes away meanwhile is waited for, as `job_results` does.
+        """
         loop = asyncio.get_running_loop()
         ends_at = None if timeout_s is None else loop.time() + timeout_s
+        call = self._call
         while True:
             left_s = self._timeout_s / 2 if ends_at is None else min(self._timeout_s / 2, ends_at - loop.time())
             request = operations_pb2.WaitOperationRequest(name=name)
             request.timeout.FromMilliseconds(max(0, round(left_s * 1000)))
-            job = convert.job_from_proto(await self._call(self._operations.WaitOperation, request))
+            job = convert.job_from_proto(await call(self._operations.WaitOperation, request))
             if not job.running or (ends_at is not None and loop.time() >= ends_at):
                 return job
+            if ends_at is None:
+                call = self._call_patiently
 
     async def job_results(self, name: str, *, follow: bool = False) -> AsyncIterator[JobResult]:
         """Yield the results of a job in the order in which they came about; with `follow` until the job has ended.
 
-        Raises a KhulasaError.
+        A gateway that goes away while it is followed is waited for, as long as a call may take. Raises a KhulasaError.
         """
         token = ""
+        call = self._call
         while True:
             request = jobs_pb2.ListJobResultsRequest(job=name, page_token=token)
-            page = await self._call(self._jobs.ListJobResults, request)
+            page = await call(self._jobs.ListJobResults, request)
+            if follow:
+                call = self._call_patiently
             for result in page.results:
                 yield convert.job_result_from_proto(result)
             token = page.next_page_token
@@ -244,6 +253,18 @@ class AsyncClient:
                     raise error from None
             await asyncio.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
+
+    async def _call_patiently(self, method: Callable[..., Any], request: Any) -> Any:
+        """Call as `_call` does, and go on for `timeout_s` while the service is away: who waits for hours has time."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._timeout_s
+        while True:
+            try:
+                return await self._call(method, request)
+            except errors.Unavailable:
+                if loop.time() >= ends_at:
+                    raise
+            await asyncio.sleep(LOOK_S)
 
 
 class Client:

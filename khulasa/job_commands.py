@@ -6,6 +6,7 @@ cancelled or has articles with errors, and 3 for one that still runs when the ti
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import json
 import sys
@@ -153,23 +154,39 @@ def results(
     job: Name,
     gateway: Address = DEFAULT_ADDRESS,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the job has ended.")] = False,
-    output: Annotated[str, typer.Option(metavar="OUTPUT.jsonl", help="A file to be made; by default, printed.")] = "",
+    output: Annotated[
+        str, typer.Option(metavar="OUTPUT.jsonl", help="A file to be made, or gone on with; by default, printed.")
+    ] = "",
 ) -> None:
-    """Write the results that there are as JSONL, in the order in which they came about."""
+    """Write the results that there are as JSONL, in the order in which they came about.
 
-    async def write(client: AsyncClient, file: IO[str]) -> None:
+    A file that holds the first results of the job already, its last line torn or not, is gone on with: the same command
+    may be given again however it ended. Any other file is left alone.
+    """
+
+    async def write(client: AsyncClient, put: Callable[[bytes], None]) -> None:
         async for result in client.job_results(_full(job), follow=follow):
             record = record_of(result.id, result.answer, duplicate_of=result.duplicate_of)
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            if follow:
-                file.flush()
+            put(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
     if not output:
-        _ask(gateway, lambda client: write(client, sys.stdout))
+        _ask(gateway, lambda client: write(client, lambda line: print(line.decode(), end="", flush=follow)))
         return
     try:
-        with Path(output).open("x", encoding="utf-8") as file:
-            _ask(gateway, lambda client: write(client, file))
+        with Path(output).open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two that write the same would tear each other's lines
+            file.seek(0)
+            _ask(gateway, lambda client: write(client, lambda line: _go_on(file, line, flush=follow)))
+            if file.read(1):
+                raise _OtherContent
+    except _OtherContent:
+        complaints.print(
+            f"khulasa: {output}: File exists, and holds other than this job's results.", style="red", markup=False
+        )
+        raise typer.Exit(2) from None
+    except BlockingIOError:
+        complaints.print(f"khulasa: {output}: Another command writes it now.", style="red", markup=False)
+        raise typer.Exit(2) from None
     except OSError as error:
         complaints.print(f"khulasa: {output}: {error.strerror}", style="red", markup=False)
         raise typer.Exit(2) from None
@@ -243,6 +260,25 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
                 pass
         if line.strip():
             yield number, line
+
+
+class _OtherContent(Exception):
+    """A file that is to hold results holds something else."""
+
+
+def _go_on(file: IO[bytes], line: bytes, *, flush: bool) -> None:
+    """Pass over the line if it is next in the file, else write it. Raises _OtherContent if another one is."""
+    start = file.tell()
+    there = file.read(len(line))
+    if there == line:
+        return
+    if not line.startswith(there):
+        raise _OtherContent
+    file.seek(start)
+    file.truncate()
+    file.write(line)
+    if flush:
+        file.flush()
 
 
 def _parsed(line: bytes) -> Any:

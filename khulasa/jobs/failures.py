@@ -14,7 +14,7 @@ class RunRefused(KhulasaError):
 
 
 class RunStopped(KhulasaError):
-    """The run could not go on: no room to write, no gateway. What was done is kept; the same command goes on."""
+    """The run could not go on: no room, no gateway, no Ray. What was done is kept; the same command goes on."""
 
 
 def status(*, interrupted: bool, failed: int) -> int:

@@ -151,6 +151,8 @@ class RayRun:
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise RunRefused(f"Ray at {self.address or 'this machine'} cannot be used: {error}") from None
+        except Exception as error:  # of no class of its own, for a node that is not up in time
+            raise _stopped(f"Ray did not start: {error}") from None
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.target_max_block_size = BLOCK_BYTES
@@ -176,12 +178,17 @@ class RayRun:
             num_cpus=self.actor.cpus if self.actor.in_process else 0.1,
         )
         shown_at = 0.0
-        for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-            for row in batch.to_pylist():
-                _write(row, ledger)
-                if time.monotonic() - shown_at >= SHOW_EVERY_S:
-                    progress.show(float(self.actors * self.actor.at_once))
-                    shown_at = time.monotonic()
+        try:
+            for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+                for row in batch.to_pylist():
+                    _write(row, ledger)
+                    if time.monotonic() - shown_at >= SHOW_EVERY_S:
+                        progress.show(float(self.actors * self.actor.at_once))
+                        shown_at = time.monotonic()
+        except (RunStopped, RunRefused):
+            raise  # our own, also where an actor raised it: Ray's error for that is of both classes
+        except ray.exceptions.RayError as error:
+            raise _stopped(f"Ray gave up: {error}") from None
 
 
 class Actor:
@@ -224,6 +231,10 @@ class Actor:
                 return await client.process(article, settings.options)
 
         return Answerer(process, limit, settings.patience_s)
+
+
+def _stopped(why: str) -> RunStopped:
+    return RunStopped(f"{why} All that was done is kept; the same command goes on.")
 
 
 def _write(row: dict[str, Any], ledger: Ledger) -> None:

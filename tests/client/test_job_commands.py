@@ -1,8 +1,9 @@
 """`khulasa job …` as people type it."""
 
 import asyncio
+import fcntl
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -65,8 +66,8 @@ async def test_a_file_is_sent_worked_off_and_fetched(gateway: str, articles: Pat
     assert len(records["1"]["summary"]) == 2
     assert records["two"]["title"]
     code, _, errors = await khulasa("job", "results", name, "--output", str(output), *at)
-    assert code == 2  # it is there already
-    assert "File exists" in errors
+    assert (code, errors) == (0, "")  # all of it is there already
+    assert {json.loads(line)["id"] for line in output.read_text().splitlines()} == set(records)
 
     code, out, errors = await khulasa("job", "submit", str(articles), "--sentences", "2", *at)
     assert (code, out.strip()) == (0, name)
@@ -131,3 +132,47 @@ async def test_a_missing_file_and_a_missing_gateway_are_told_apart(articles: Pat
     code, _, errors = await khulasa("job", "submit", str(articles), "--gateway", "127.0.0.1:1")
     assert code == 1
     assert "127.0.0.1:1" in errors
+
+
+async def test_a_file_of_results_is_gone_on_with(gateway: str, articles: Path, tmp_path: Path) -> None:
+    """Killed anywhere in a line, the same command makes the file whole: nothing is lost, nothing there twice."""
+    at = ("--gateway", gateway)
+    _, name, _ = await khulasa("job", "submit", str(articles), *at)
+    output = tmp_path / "results.jsonl"
+    fetch = ("job", "results", name.strip(), "--follow", "--output", str(output), *at)
+    assert (await khulasa(*fetch))[0] == 0
+    whole = output.read_bytes()
+    first_line = whole.index(b"\n") + 1
+    for kept in (0, 1, first_line - 1, first_line, first_line + 100, len(whole) - 1, len(whole)):
+        output.write_bytes(whole[:kept])
+        code, _, errors = await khulasa(*fetch)
+        assert (code, errors, output.read_bytes()) == (0, "", whole)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda own: b"notes", lambda own: own + b"more", lambda own: own.replace(b"1", b"2")]
+)
+async def test_a_file_of_other_content_is_left_alone(
+    gateway: str, articles: Path, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    """Status 2 and a word; the file is as it was."""
+    at = ("--gateway", gateway)
+    _, name, _ = await khulasa("job", "submit", str(articles), *at)
+    output = tmp_path / "results.jsonl"
+    fetch = ("job", "results", name.strip(), "--follow", "--output", str(output), *at)
+    assert (await khulasa(*fetch))[0] == 0
+    spoilt = spoil(output.read_bytes())
+    output.write_bytes(spoilt)
+    code, _, errors = await khulasa(*fetch)
+    assert (code, "File exists" in errors, output.read_bytes()) == (2, True, spoilt)
+
+
+async def test_one_command_at_a_time_writes_results(gateway: str, articles: Path, tmp_path: Path) -> None:
+    """A second one would tear the first one's lines: it is told so, status 2."""
+    at = ("--gateway", gateway)
+    _, name, _ = await khulasa("job", "submit", str(articles), *at)
+    output = tmp_path / "results.jsonl"
+    with output.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, _, errors = await khulasa("job", "results", name.strip(), "--output", str(output), *at)
+    assert (code, "Another command writes it now" in errors, output.read_bytes()) == (2, True, b"")

@@ -37,14 +37,15 @@ async def start(parts: AsyncExitStack, **settings: object) -> tuple[str, Model]:
         translator_pb2_grpc.add_TranslatorServicer_to_server(model, server)
         summarizer_pb2_grpc.add_SummarizerServicer_to_server(summarizer_pb2_grpc.SummarizerServicer(), server)
 
-    async def nothing() -> None:
-        """The service is ready as it is."""
-
     values = {"address": "127.0.0.1:0", "drain_s": 0, **settings}
     server = Server(ServerSettings.model_validate(values), Service("khulasa.v1.Translator", register, nothing))
     await server.start()
     parts.push_async_callback(server.drain)
     return f"localhost:{server.port}", model
+
+
+async def nothing() -> None:
+    """A service that is ready as it is."""
 
 
 async def connect(
@@ -78,6 +79,20 @@ async def test_the_gateway_sends_the_service_token() -> None:
             with pytest.raises(Refusal, match="does not take the gateway's credentials") as raised:
                 await stranger.ask_model()
             assert raised.value.reason == Reason.TRANSLATOR_UNAVAILABLE
+
+
+async def test_a_stranger_in_the_place_of_the_translator_is_an_absent_translator() -> None:
+    """An address that another service has by now is asked again later: the translator that was killed comes back."""
+    async with AsyncExitStack() as parts:
+        values = ServerSettings.model_validate({"address": "127.0.0.1:0", "drain_s": 0})
+        stranger = Server(values, Service("khulasa.v1.Summarizer", lambda server: None, nothing))
+        await stranger.start()
+        parts.push_async_callback(stranger.drain)
+        downstream = await connect(parts, f"127.0.0.1:{stranger.port}")
+        with pytest.raises(Refusal, match="in the place of the translator") as raised:
+            await downstream.ask_model()
+        assert raised.value.reason == Reason.TRANSLATOR_UNAVAILABLE
+        assert raised.value.retry_after_s
 
 
 async def test_a_gateway_takes_up_a_new_certificate(tmp_path: Path) -> None:

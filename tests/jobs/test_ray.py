@@ -33,6 +33,31 @@ async def test_without_ray_the_command_says_what_to_install(stack: Stack, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+SLOW_RAY = """
+import sys, types
+names = ("ray", "ray.data", "ray.util", "ray.util.scheduling_strategies")
+sys.modules |= {name: types.ModuleType(name) for name in names}
+def init(**_): raise Exception("The current node timed out during startup.")
+sys.modules["ray"].init, sys.modules["ray"].shutdown = init, lambda: None
+from khulasa.cli import app
+app()
+"""
+
+
+async def test_a_ray_that_does_not_start_stops_the_run(stack: Stack, tmp_path: Path) -> None:
+    """On a busy machine Ray gives its node up with a bare Exception: one line, status 3, and the output can go on."""
+    source = write_lines(tmp_path / "in.jsonl", [line(1)])
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SLOW_RAY, "job", "run", str(source), str(tmp_path / "out.jsonl"), "--engine", "ray"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 3, errors
+    assert b"timed out during startup. All that was done is kept; the same command goes on." in errors
+    code, counts, _ = await job_run(source, tmp_path / "out.jsonl", "--gateway", stack.addresses["gateway"])
+    assert (code, counts["done"]) == (0, 1)
+
+
 async def test_actors_that_call_the_gateway_give_the_same_records(stack: Stack, tmp_path: Path) -> None:
     """The same articles through Ray and without it, copies and failures included; then nothing is left to do."""
     pytest.importorskip("ray")
