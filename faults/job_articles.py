@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.jobs.duplicates import key_of, normal_form
+from gateway.jobs.duplicates import key_of
 from khulasa import Article, convert
+from khulasa.copies import normal_form
 from khulasa.jobs.duplicates import digest_of
 from services.translator import engine
 from services.translator.model import Model

@@ -1,35 +1,15 @@
-"""Articles of a job that are the same but for how they are set: translated once, each with offsets into its own text.
+"""Articles of a job that are copies of one story: translated once, each with offsets into its own text."""
 
-The same means: equal but for white space within lines, blank lines, tatweel, Arabic vowel signs, and characters that
-are not seen (Unicode's Cf: marks of direction, joiners, soft hyphens). The gateway knows no languages, so the rule is
-made of Unicode properties and not of the translator's normalization. Of HTML only the very same is the same.
-"""
-
-import hashlib
-import re
-import unicodedata
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from functools import lru_cache
 
+from khulasa import copies
+from khulasa.copies import Letters
 from khulasa.v1 import article_pb2, gateway_pb2
-
-# What ends a line in `paragraphs.cut`: where lines differ, so do the paragraphs.
-_LINE_BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
-_SPACE = re.compile(r"[^\S\n]+")
-_TATWEEL = "\u0640"
 
 
 def key_of(article: article_pb2.Article) -> bytes:
     """Return the same key for the articles that are the same."""
-    kind = article.WhichOneof("content") or ""
-    content = article.html if kind == "html" else normal_form(article.text)
-    digest = hashlib.sha256()
-    for part in (kind, normal_form(article.title), content):
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return digest.digest()
+    return copies.digest_of(article.title, article.text, article.html)
 
 
 def moved(
@@ -63,59 +43,24 @@ def moved(
     return result
 
 
-def normal_form(text: str) -> str:
-    """Return the text without what makes no difference."""
-    kept = "".join(char for char in text if not _unseen(char)) if any(map(_unseen, set(text))) else text
-    return _SPACE.sub(" ", _LINE_BREAK.sub("\n", kept)).strip()
-
-
-def places(text: str) -> tuple[list[int], list[int]]:
-    """Return where each character of the normal form begins and ends in the text.
-
-    What makes no difference belongs to the character before it, at the start of a word to the one after it.
-    """
-    starts: list[int] = []
-    ends: list[int] = []
-    in_word = space = False
-    lead: int | None = None
-    for offset, char in enumerate(text):
-        if _unseen(char):
-            if in_word:
-                ends[-1] = offset + 1
-            elif lead is None:
-                lead = offset
-        elif char.isspace():
-            in_word, space, lead = False, True, None
-        else:
-            start = offset if lead is None else lead
-            if space and starts:
-                starts.append(ends[-1])
-                ends.append(start)
-            starts.append(start)
-            ends.append(offset + 1)
-            in_word, space, lead = True, False, None
-    return starts, ends
-
-
 class _Move:
     """Takes spans of one text to the same words in the other."""
 
     def __init__(self, source: str, own: str) -> None:
         self.text = own
-        self._from_starts, self._from_ends = places(source)
-        self._to_starts, self._to_ends = places(own)
+        self._from = Letters.of(source)
+        self._to = Letters.of(own)
 
     @property
     def certain(self) -> bool:
-        return len(self._from_starts) == len(self._to_starts)
+        return self._from.plain == self._to.plain
 
     def span(self, span: article_pb2.Span) -> bool:
         """Move the span; False if it holds nothing that both have."""
-        first = bisect_right(self._from_ends, span.start)
-        last = bisect_left(self._from_starts, span.end) - 1
-        if first > last:
+        first, after = self._from.within(span.start, span.end)
+        if first >= after:
             return False
-        span.start, span.end = self._to_starts[first], self._to_ends[last]
+        span.start, span.end = self._to.starts[first], self._to.ends[after - 1]
         return True
 
 
@@ -138,10 +83,3 @@ def _move(paragraphs: Iterable[article_pb2.Paragraph], move: _Move) -> bool:
                 sentence.translation = own
             sentence.source, position = own, sentence.span.end
     return not move.text[position:].strip()
-
-
-@lru_cache(maxsize=4096)
-def _unseen(char: str) -> bool:
-    category = unicodedata.category(char)
-    vowel_sign = category == "Mn" and unicodedata.name(char, "").startswith("ARABIC")
-    return vowel_sign or category == "Cf" or char == _TATWEEL

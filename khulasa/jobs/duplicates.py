@@ -1,39 +1,20 @@
-"""Copies of a story: the same text but for vowels, stretched letters, white space, quotation marks.
+"""The record of a copy, made from that of the first.
 
-A copy's answer is that of the first with the same digest. It is taken over where every sentence of it is found in the
-copy, in order, so that the offsets point into the copy's own text; else the copy is translated by itself.
+It is taken over where every sentence of it is found in the copy, in order, so that the offsets point into the copy's
+own text; else the copy is translated by itself.
 """
 
 import copy
-import hashlib
-import re
-import unicodedata
 from typing import Any
 
+from khulasa import copies
+from khulasa.copies import Letters
 from khulasa.types import Article
-
-_MARK = "\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed"
-_INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
-_DROPPED = re.compile(f"[{_MARK}{_INVISIBLE}\u0640]")
-_CLUSTER = re.compile(f"(?s:.)[{_MARK}\u0300-\u036f]*")
-# What ends a line for the gateway too: where lines differ, so do the paragraphs.
-_LINE_BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
-_BLANKS = re.compile(r"[^\S\n]+")
-_QUOTES = str.maketrans(dict.fromkeys("“”„«»〝〞＂", '"') | dict.fromkeys("‘’‚‹›", "'") | dict.fromkeys("‐‑–—―", "-"))
 
 
 def digest_of(article: Article) -> str:
     """Return 32 hexadecimal digits, the same for copies of one story."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in ("html" if article.html else "text", article.title, article.html or article.text):
-        data = _plain(part).encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()
-
-
-def _plain(text: str) -> str:
-    text = _DROPPED.sub("", unicodedata.normalize("NFC", text)).translate(_QUOTES)
-    return _BLANKS.sub(" ", _LINE_BREAK.sub("\n", text)).strip()
+    return copies.digest_of(article.title, article.text, article.html).hex()
 
 
 def taken_over(record: dict[str, Any], article_id: str, article: Article) -> dict[str, Any] | None:
@@ -62,44 +43,19 @@ def taken_over(record: dict[str, Any], article_id: str, article: Article) -> dic
 
 def _move(paragraphs: list[dict[str, Any]], text: str) -> bool:
     """Give paragraphs and sentences the places that they have in `text`; False where they are not all of it."""
-    letters, starts, ends = _letters(text)
+    own_letters = Letters.of(text)
     cursor = 0
     for paragraph in paragraphs:
         for sentence in paragraph["sentences"]:
             if sentence.get("term_matches"):
                 return False
-            expected = _letters(sentence["source"])[0]
+            expected = Letters.of(sentence["source"]).plain
             end = cursor + len(expected)
-            if not expected or letters[cursor:end] != expected:
+            if not expected or own_letters.plain[cursor:end] != expected:
                 return False
-            span = {"start": starts[cursor], "end": ends[end - 1]}
+            span = {"start": own_letters.starts[cursor], "end": own_letters.ends[end - 1]}
             sentence["span"], sentence["source"] = span, text[span["start"] : span["end"]]
             cursor = end
         own = paragraph["sentences"]
         paragraph["span"] = {"start": own[0]["span"]["start"], "end": own[-1]["span"]["end"]}
-    return cursor == len(letters)
-
-
-def _letters(text: str) -> tuple[list[str], list[int], list[int]]:
-    """Return what `_plain` keeps of a text except white space, and where each piece of it starts and ends."""
-    letters: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    dropped_at: int | None = None
-    after_space = True
-    for match in _CLUSTER.finditer(text):
-        plain = _DROPPED.sub("", unicodedata.normalize("NFC", match.group())).translate(_QUOTES)
-        if match.group().isspace():
-            after_space = True
-            continue
-        # What is dropped belongs to the letter before, at the start of a word to the one after.
-        if plain.strip():
-            letters.append(plain)
-            starts.append(match.start() if dropped_at is None else dropped_at)
-            ends.append(match.end())
-            dropped_at, after_space = None, False
-        elif not after_space:
-            ends[-1] = match.end()
-        elif dropped_at is None:
-            dropped_at = match.start()
-    return letters, starts, ends
+    return cursor == len(own_letters.plain)
