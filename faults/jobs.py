@@ -25,11 +25,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -174,7 +173,7 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def shared_model(engine: str) -> Any:
+def shared_model(engine: str) -> Iterator[Path]:
     """Yield the folder of the model for all runs: the shipped one, or one of random weights, made for the time."""
     if engine == "model":
         yield SHIPPED_MODEL

@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -82,7 +83,12 @@ class RayRun:
         progress = RunProgress(ledger.counts, self.source, self.console, limit=limit)
         interrupted = False
         stopped: KhulasaError | None = None
-        with tempfile.TemporaryDirectory(prefix="khulasa-ray-") as folder, progress, _terminated_as_interrupted():
+        with (
+            tempfile.TemporaryDirectory(prefix="khulasa-ray-") as folder,
+            progress,
+            _terminated_as_interrupted(),
+            contextlib.redirect_stdout(sys.stderr),  # Ray tells of dead workers there, among the counts for programs
+        ):
             try:
                 firsts, copies, rest = (Path(folder) / name for name in ("firsts", "copies", "rest"))
                 self._list(

@@ -1,6 +1,7 @@
 """Ray as the engine of a run, on this machine. Skipped where Ray is not installed."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,9 @@ SLOW_RAY = """
 import sys, types
 names = ("ray", "ray.data", "ray.util", "ray.util.scheduling_strategies")
 sys.modules |= {name: types.ModuleType(name) for name in names}
-def init(**_): raise Exception("The current node timed out during startup.")
+def init(**_):
+    print("(raylet) A worker died.")
+    raise Exception("The current node timed out during startup.")
 sys.modules["ray"].init, sys.modules["ray"].shutdown = init, lambda: None
 from khulasa.cli import app
 app()
@@ -45,14 +48,21 @@ app()
 
 
 async def test_a_ray_that_does_not_start_stops_the_run(stack: Stack, tmp_path: Path) -> None:
-    """On a busy machine Ray gives its node up with a bare Exception: one line, status 3, and the output can go on."""
+    """On a busy machine Ray gives its node up with a bare Exception: one line, status 3, and the output can go on.
+
+    What Ray prints meanwhile is not among the counts for programs.
+    """
     source = write_lines(tmp_path / "in.jsonl", [line(1)])
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", SLOW_RAY, "job", "run", str(source), str(tmp_path / "out.jsonl"), "--engine", "ray"),
+        "--json",
+        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await process.communicate()
+    out, errors = await process.communicate()
     assert process.returncode == 3, errors
+    assert json.loads(out)["done"] == 0
+    assert b"(raylet) A worker died." in errors
     assert b"timed out during startup. All that was done is kept; the same command goes on." in errors
     code, counts, _ = await job_run(source, tmp_path / "out.jsonl", "--gateway", stack.addresses["gateway"])
     assert (code, counts["done"]) == (0, 1)
