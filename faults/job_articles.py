@@ -4,15 +4,13 @@ import gzip
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.jobs.duplicates import key_of
-from khulasa import Article, convert
-from khulasa.copies import normal_form
-from khulasa.jobs.duplicates import digest_of
+from benchmarks.articles import beginning
+from khulasa.copies import digest_of, normal_form
 from services.translator import engine
 from services.translator.model import Model
 from services.translator.queue import TranslationQueue
@@ -57,11 +55,15 @@ def generated(chance: random.Random, count: int) -> list[Line]:
     return lines
 
 
-def read(path: Path, count: int) -> list[Line]:
-    """Return the first articles of a file as `benchmarks.articles` takes it, headlines included."""
+def read(path: Path, count: int, words: int | None) -> list[Line]:
+    """Return the first articles of a file as `benchmarks.articles` takes it, headlines included, cut to `words`."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         found = [json.loads(line) for line, _ in zip(file, range(count), strict=False)]
-    return [{"id": article["id"], "title": article["title"], "text": article["body"]} for article in found]
+    texts = [article["body"] if words is None else beginning(article["body"], words) for article in found]
+    return [
+        {"id": article["id"], "title": article["title"], "text": text}
+        for article, text in zip(found, texts, strict=True)
+    ]
 
 
 async def learn(lines: Sequence[Line], model_folder: Path, *, scripted: bool) -> Said:
@@ -83,16 +85,6 @@ async def learn(lines: Sequence[Line], model_folder: Path, *, scripted: bool) ->
     finally:
         await queue.close()
     return said
-
-
-def key_in_run(article: Article) -> object:
-    """Return what copies have in common for `khulasa job run`."""
-    return digest_of(article)
-
-
-def key_in_gateway(article: Article) -> object:
-    """Return what copies have in common for a job in the gateway."""
-    return key_of(convert.article_to_proto(article))
 
 
 @dataclass(slots=True)
@@ -126,7 +118,6 @@ def judge(
     records: Sequence[Record],
     reasons: Mapping[str, str],
     said: Said | None,
-    key: Callable[[Article], object],
 ) -> Verdict:
     """Hold the records of the articles that were answered, and the reasons of those that were not, against the input.
 
@@ -152,7 +143,7 @@ def judge(
     stories: defaultdict[object, list[Record]] = defaultdict(list)
     for record in records:
         if line := lines.get(record["id"]):
-            stories[key(Article(line.get("text", ""), title=line.get("title", "")))].append(record)
+            stories[digest_of(line.get("title", ""), line.get("text", ""), "")].append(record)
     for copies in stories.values():
         firsts = [record["id"] for record in copies if not record["duplicate_of"]]
         if len(firsts) != 1 or any(record["duplicate_of"] not in (None, *firsts) for record in copies):

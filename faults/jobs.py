@@ -1,7 +1,7 @@
 """Jobs while whatever takes part in them is killed at random moments: what is lost, comes twice or is wrong.
 
     python -m faults.jobs --way run|submit|ray|ray-in-process [--runs 20] [--articles 400] [--kills 6] [--seed 1]
-                          [--engine stub|model] [--input FILE.jsonl.gz] [--output jsonl|parquet|both]
+                          [--engine stub|model] [--input FILE.jsonl.gz [--words N]] [--output jsonl|parquet|both]
 
 run is `khulasa job run` against the gateways, submit is `khulasa job submit` and `results --follow`, the others are
 `khulasa job run --engine ray`. Killed with -9 are the command, gateways, translators, the Redis of the cache, that of
@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--engine", choices=list(EVERY_S), default="stub")
     parser.add_argument("--input", type=Path, metavar="FILE.jsonl.gz", help="real articles; else they are generated")
+    parser.add_argument("--words", type=int, help="cut the real articles to so many words")
     parser.add_argument("--output", choices=["jsonl", "parquet", "both"], default="both")
     args = parser.parse_args()
     outputs = {"jsonl": ["out.jsonl"], "parquet": ["out"], "both": ["out.jsonl", "out"]}[args.output]
@@ -96,6 +97,7 @@ def main() -> None:
                 kills=args.kills if args.engine == "stub" else None,
                 output=outputs[number % len(outputs)],
                 input=args.input,
+                words=args.words,
             )
             outcomes.append(asyncio.run(run(trial, model)))
             print(outcomes[-1].line(), flush=True)
@@ -106,6 +108,7 @@ def main() -> None:
     result: dict[str, object] = {
         "way": args.way,
         "engine": args.engine,
+        "words": args.words,
         "runs_with_a_fault": bad,
         "articles": articles,
         "killed": dict(killed),
@@ -127,6 +130,7 @@ class Trial:
     engine: str = "stub"
     output: str = "out.jsonl"
     input: Path | None = None
+    words: int | None = None
 
 
 @dataclass(slots=True)
@@ -188,7 +192,7 @@ async def run(trial: Trial, model: Path) -> Outcome:
     """Do one job under faults and hold what came of it against what was sent."""
     chance = random.Random(trial.seed)
     if trial.input:
-        sent = job_articles.read(trial.input, trial.articles)
+        sent = job_articles.read(trial.input, trial.articles, trial.words)
     else:
         sent = job_articles.generated(chance, trial.articles)
     said = None
@@ -248,7 +252,7 @@ async def _run(trial: Trial, command: "Command", killer: "Killer", sent: Sequenc
     records = list(records_of(output))
     failures = _failures(output)
     reasons = {failure["id"]: failure["reason"] for failure in failures}
-    verdict = job_articles.judge(sent, records, reasons, said, job_articles.key_in_run)
+    verdict = job_articles.judge(sent, records, reasons, said)
     verdict.twice += len(failures) - len(reasons)
     told = {name: counts.get(name) for name in ("read", "passed_over", "failed")}
     told["in the output"] = counts.get("skipped", 0) + counts.get("done", 0)
@@ -271,7 +275,7 @@ async def _submit(trial: Trial, command: "Command", killer: "Killer", sent: Sequ
     records = [answer for answer in answers if answer["translation"]]
     failures = [answer for answer in answers if not answer["translation"]]
     reasons = {answer["id"]: answer["status"]["reason"] for answer in failures}
-    verdict = job_articles.judge(sent, records, reasons, said, job_articles.key_in_gateway)
+    verdict = job_articles.judge(sent, records, reasons, said)
     verdict.twice += len(failures) - len(reasons) + len(jobs) - 1
     told = {count: job[count] for count in ("state", "articles", "failed", "duplicates")}
     told["in the output"] = job["done"]

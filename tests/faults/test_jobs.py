@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from faults.job_articles import judge, key_in_run
+from faults.job_articles import judge
 from faults.jobs import Trial, run
-from khulasa.types import Article
 
 
 @pytest.mark.parametrize(("way", "output"), [("submit", "out.jsonl"), ("run", "out")])
@@ -73,15 +72,9 @@ def sentence(records: list[dict[str, Any]]) -> dict[str, Any]:
 )
 def test_what_is_wrong_is_seen(kind: str, spoil: Callable[[list[dict[str, Any]], dict[str, str]], object]) -> None:
     """The judge objects to nothing in a right output, and to each thing that may be wrong in one."""
-    assert judge(SENT, *right(), SAID, key_in_run).faults == 0
+    assert judge(SENT, *right(), SAID).faults == 0
     records, reasons = right()
     spoil(records, reasons)
-    verdict = judge(SENT, records, reasons, SAID, key_in_run)
+    verdict = judge(SENT, records, reasons, SAID)
     assert getattr(verdict, kind) == 1, verdict
     assert verdict.told
-
-
-def test_copies_are_known_by_what_the_run_compares() -> None:
-    """The two articles above are one story for the run; a third with another word is none of theirs."""
-    first, second = (Article(line["text"]) for line in SENT[:2])
-    assert key_in_run(first) == key_in_run(second) != key_in_run(Article("وصل السفير."))
