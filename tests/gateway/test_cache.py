@@ -242,3 +242,31 @@ async def test_a_closed_cache_opens_no_connection(redis_url: str) -> None:
     await cache.put_many({A: (VALUE, 60)})
     async with Redis.from_url(redis_url) as redis:
         assert await redis.keys() == []
+
+
+async def test_callers_of_the_same_moment_each_get_their_own_value(redis_url: str) -> None:
+    """What is read together is told apart: each gets its value or its miss, also after some callers have left."""
+    cache = Cache(redis_url, timeout_s=1)
+    keys = [CacheKey(b"together", bytes([number])) for number in range(40)]
+    values = [article_pb2.Article(text=f"نص {number}") for number in range(40)]
+    await cache.put_many({key: (value, 60) for key, value in zip(keys[::2], values[::2], strict=True)})
+    tasks = [asyncio.create_task(cache.get_many([key], article_pb2.Article)) for key in keys]
+    await asyncio.sleep(0)
+    leaving = {0, 7, 20}  # the first asks for itself, the others wait for its answer
+    for number in leaving:
+        tasks[number].cancel()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    for number, answer in enumerate(found):
+        if number not in leaving:
+            assert answer == [values[number] if number % 2 == 0 else None]
+    assert await cache.get_many([keys[2]], article_pb2.Article) == [values[2]]
+    await cache.close()
+
+
+async def test_callers_of_the_same_moment_are_a_miss_with_a_server_that_hangs() -> None:
+    """Nobody waits for ever for what is read together."""
+    async with impostor(hang) as url:
+        cache = Cache(url, timeout_s=0.1)
+        found = await asyncio.gather(*(cache.get_many([A], article_pb2.Article) for _ in range(20)))
+        assert found == [[None]] * 20
+        await cache.close()
