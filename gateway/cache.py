@@ -6,7 +6,7 @@ Values belong to a client. What others were answered is not found, unless the op
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import redis.asyncio
 import structlog
@@ -27,6 +27,7 @@ MAX_VALUE_BYTES = 32 * 1024 * 1024
 FAILURES_TO_OPEN = 3
 OPEN_S = 5.0
 PURGE_AT_ONCE = 1000
+FEW_KEYS = 4
 
 
 class Kept(Protocol):
@@ -37,6 +38,7 @@ class Kept(Protocol):
 
 
 Value = TypeVar("Value", bound=Kept)
+Stored: TypeAlias = bytes | str | None
 log = structlog.get_logger()
 
 # Made once: a context of its own for every value would cost as much as unpacking it. Used on the event loop alone.
@@ -62,23 +64,20 @@ class Cache:
         )
         self._timeout_s = timeout_s
         self._secrets = secrets or no_secrets()
+        self._waiting: list[tuple[Sequence[bytes], asyncio.Future[Sequence[Stored]]]] = []
+        self._reading = False
+        self._reader: asyncio.Task[None] | None = None
         self._failures = 0
         self._closed_again_at = 0.0
 
     async def get_many(self, keys: Sequence[CacheKey], kind: type[Value], *, client: str = "") -> list[Value | None]:
         """Return the value of each key, None where there is none that can be read: one round trip."""
         found: list[Value | None] = [None] * len(keys)
-        if keys and self._usable():
+        if keys:
             places = [(s, i, s.redis_key(client, key)) for s in self._secrets() for i, key in enumerate(keys)]
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    values = await self._redis.mget([redis_key for *_, redis_key in places])
-                self._succeeded()
-            except (RedisError, OSError, TimeoutError, ValueError) as error:
-                self._failed(error)
-            else:
-                for (secret, index, redis_key), value in zip(places, values, strict=True):
-                    found[index] = found[index] or _unpack(value, kind, secret, redis_key)
+            values = await self._read([redis_key for *_, redis_key in places])
+            for (secret, index, redis_key), value in zip(places, values, strict=True):
+                found[index] = found[index] or _unpack(value, kind, secret, redis_key)
         misses = found.count(None)
         HITS.inc(len(found) - misses)
         MISSES.inc(misses)
@@ -138,6 +137,61 @@ class Cache:
         """Close the connections. Work that is being cancelled may still come to keep something: it opens none anew."""
         self._closed_again_at = math.inf
         await self._redis.aclose()
+
+    async def _read(self, keys: Sequence[bytes]) -> Sequence[Stored]:
+        """Return what lies under the keys, nothing where Redis does not answer.
+
+        The few keys that a whole article takes go to Redis together with those that others ask for while it answers: a
+        round trip costs this process as much as all else that it does for a kept article.
+        """
+        if len(keys) > FEW_KEYS:
+            return await self._mget(keys)
+        if self._reading:
+            found: asyncio.Future[Sequence[Stored]] = asyncio.get_running_loop().create_future()
+            self._waiting.append((keys, found))
+            return await found
+        self._reading = True
+        try:
+            return await self._mget(keys)
+        finally:
+            if self._waiting:
+                self._reader = asyncio.create_task(self._read_what_waits())
+            else:
+                self._reading = False
+
+    async def _read_what_waits(self) -> None:
+        asked: list[tuple[Sequence[bytes], asyncio.Future[Sequence[Stored]]]] = []
+        try:
+            while self._waiting:
+                asked, self._waiting = self._waiting, []
+                values = await self._mget([key for keys, _ in asked for key in keys])
+                end = 0
+                for keys, found in asked:
+                    start, end = end, end + len(keys)
+                    if not found.done():  # its caller may have left
+                        found.set_result(values[start:end])
+        except BaseException as error:  # whoever waits must not wait for ever
+            for _, found in (*asked, *self._waiting):
+                if not found.done():
+                    found.set_exception(error)
+            self._waiting = []
+            raise
+        finally:
+            self._reading = False
+
+    async def _mget(self, keys: Sequence[bytes]) -> Sequence[Stored]:
+        """Return a value for each key, None for all if Redis is left alone or does not answer in time."""
+        if self._usable():
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    values: Sequence[Stored] = await self._redis.mget(keys)
+                if len(values) != len(keys):
+                    raise ValueError(f"asked for {len(keys)} values, got {len(values)}")
+                self._succeeded()
+                return values
+            except (RedisError, OSError, TimeoutError, ValueError) as error:
+                self._failed(error)
+        return [None] * len(keys)
 
     def _usable(self) -> bool:
         return asyncio.get_running_loop().time() >= self._closed_again_at

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from khulasa.v1 import article_pb2, gateway_pb2, translator_pb2
 
-VERSION = "2"
+VERSION = "3"
 """Raised with every change of the gateway that can change an answer, or of how values are stored."""
 
 
@@ -40,17 +40,18 @@ class ModelIdentity:
 
 
 def article_key(
-    article: article_pb2.Article, options: gateway_pb2.ArticleOptions, model: ModelIdentity, summarizer: str
+    article: article_pb2.Article,
+    content: str,
+    options: gateway_pb2.ArticleOptions,
+    model: ModelIdentity,
+    summarizer: str,
 ) -> CacheKey:
-    """Return the key of a whole answer. `summarizer` is the version of the ranking.
-
-    Messages are hashed as they are written, which tells all their fields apart.
-    """
-    content = article.html if article.WhichOneof("content") == "html" else article.text
+    """Return the key of a whole answer. `content` is the article's, `summarizer` is the version of the ranking."""
     return _key(
         content,
         "article",
-        article.SerializeToString(deterministic=True),
+        article.WhichOneof("content") or "",
+        article.title,
         options.summary_budget.SerializeToString(deterministic=True),
         str(options.translate_boilerplate),
         str(options.summary_first),
@@ -62,7 +63,12 @@ def article_key(
 
 def paragraph_key(text: str, model: ModelIdentity, terms: Sequence[article_pb2.GlossaryTerm] = ()) -> CacheKey:
     """Return the key of one translated paragraph, whatever article it stands in."""
-    return _key(text, "paragraph", text, *_parts(model), *_term_parts(terms))
+    return _key(text, "paragraph", *_parts(model), *_term_parts(terms))
+
+
+def content_of(article: article_pb2.Article) -> str:
+    """Return the text or the page of an article. Protobuf makes a new string each time: ask once."""
+    return article.html if article.WhichOneof("content") == "html" else article.text
 
 
 def _term_parts(terms: Sequence[article_pb2.GlossaryTerm]) -> list[str]:
@@ -79,7 +85,9 @@ def content_digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _key(made_from: str, kind: str, *parts: str | bytes) -> CacheKey:
-    encoded = [part.encode() if isinstance(part, str) else part for part in (VERSION, kind, *parts)]
+def _key(content: str, kind: str, *parts: str | bytes) -> CacheKey:
+    """Return the key of what is made from `content`, which is long and goes into the key by its digest."""
+    digest = content_digest(content)
+    encoded = [part.encode() if isinstance(part, str) else part for part in (VERSION, kind, digest, *parts)]
     hashed = b"".join([piece for data in encoded for piece in (len(data).to_bytes(8, "big"), data)])
-    return CacheKey(content_digest(made_from), hashlib.sha256(hashed).digest())
+    return CacheKey(digest, hashlib.sha256(hashed).digest())

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -71,8 +72,9 @@ class Pipeline:
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
-        async with self.quotas.admitted(caller.name(), _length(article)) as place:
-            run = await self._run(article, options)
+        content = cache_key.content_of(article)
+        async with self.quotas.admitted(caller.name(), _length(article, content)) as place:
+            run = await self._run(article, content, options)
             kept = await run.kept_answer()
             if kept is None:
                 async for event in run.shared_events():
@@ -91,8 +93,9 @@ class Pipeline:
 
         Raises what `process` raises.
         """
-        async with self.quotas.admitted(caller.name(), _length(article)):
-            run = await self._run(article, options)
+        content = cache_key.content_of(article)
+        async with self.quotas.admitted(caller.name(), _length(article, content)):
+            run = await self._run(article, content, options)
             kept = await run.kept_answer()
             if kept is not None:
                 _count(kept.provenance)
@@ -107,9 +110,9 @@ class Pipeline:
         """Return under whose name a client's answers are kept."""
         return caller.ANONYMOUS if self.cache_shared else client
 
-    async def _run(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> "_Run":
+    async def _run(self, article: article_pb2.Article, content: str, options: gateway_pb2.ArticleOptions) -> "_Run":
         model, ranking = await self.downstream.model(), await self.downstream.ranking()
-        key = cache_key.article_key(article, options, model, ranking)
+        key = cache_key.article_key(article, content, options, model, ranking)
         return _Run(self, article, options, key, self.owner(caller.name()), model, ranking)
 
 
@@ -457,7 +460,7 @@ def pipeline_version(model: ModelIdentity, ranking: str) -> str:
 
 def cache_use_name(provenance: article_pb2.Provenance) -> str:
     """Return what the cache had of an article, as logs and metrics name it: "hit", "partial", "miss", "bypassed"."""
-    return article_pb2.Provenance.CacheUse.Name(provenance.cache_use).removeprefix("CACHE_USE_").lower()
+    return _CACHE_USE_NAMES[provenance.cache_use]
 
 
 def group(lengths: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -514,13 +517,23 @@ def _set_seconds(duration: Duration, seconds: float) -> None:
     duration.FromMicroseconds(round(seconds * 1e6))
 
 
-def _length(article: article_pb2.Article) -> int:
+def _length(article: article_pb2.Article, content: str) -> int:
     """Return the characters that count against a client's quota."""
-    return len(article.title) + len(article.text or article.html)
+    return len(article.title) + len(content)
 
 
 def _count(provenance: article_pb2.Provenance) -> None:
-    ARTICLES.labels(cache_use_name(provenance)).inc()
+    _answered(cache_use_name(provenance)).inc()
+
+
+@cache  # looking a series up costs more than counting in it
+def _answered(cache_use: str) -> Counter:
+    return ARTICLES.labels(cache_use)
+
+
+_CACHE_USE_NAMES = {
+    number: name.removeprefix("CACHE_USE_").lower() for name, number in article_pb2.Provenance.CacheUse.items()
+}
 
 
 def too_late(limit_s: float) -> Refusal:

@@ -1,5 +1,6 @@
 """Limits on what callers send, each with its error."""
 
+from gateway.cache_key import content_of
 from khulasa.v1 import article_pb2, gateway_pb2
 from services.harness.errors import Reason, Refusal
 
@@ -28,8 +29,7 @@ def check_article(article: article_pb2.Article) -> None:
             length=len(article.title),
             limit=MAX_TITLE_CHARS,
         )
-    kind = article.WhichOneof("content")
-    content = article.html if kind == "html" else article.text
+    kind, content = article.WhichOneof("content"), content_of(article)
     if not content or content.isspace():
         raise Refusal(
             Reason.ARTICLE_EMPTY,

@@ -1,10 +1,10 @@
 """What happens around every call. In this order, outermost first:
 
     served      shows the call in its trace, if traces are made
-    measured    counts the call and writes its log line
-    answered    turns exceptions into statuses
-    identified  tells who calls
-    limited     gives the call its time
+    _Measured   counts the call and writes its log line
+    _Answered   turns exceptions into statuses
+    timeout     gives the call its time
+    _identify   tells who calls, where only its certificate does; a token is looked at before the call is read
 
 Health and reflection are left alone: probes would drown the log. Only a health check is answered to whom has no
 credentials; watching health is a call without an end, and strangers could hold all places with it.
@@ -14,8 +14,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -57,7 +56,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         if not self._certificates:  # they are known only with the call itself; a token already here
             try:
-                self._credentials.caller_of(_authorization(handler_call_details.invocation_metadata))
+                # The handler runs in the task of this, and sees it.
+                caller.start(self._credentials.caller_of(_authorization(handler_call_details.invocation_metadata)))
             except Refusal as refusal:
                 return _refused(method, refusal)
         if handler.request_deserializer is None or not method.startswith(OUR_METHODS):
@@ -78,8 +78,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, method: str, behaviour: Callable[..., Awaitable[Message]], *, endless: bool
     ) -> Callable[..., Awaitable[Message]]:
         async def call(request: Any, context: Context) -> Message:
-            with tracing.served(method, context.invocation_metadata()), _measured(method):
-                async with _answered(context), self._identified(context), self._limited(context, endless=endless):
+            time_s = self._start_time(context, endless=endless)
+            with tracing.served(method, context.invocation_metadata), _Measured(method):
+                async with _Answered(context, time_s), asyncio.timeout(time_s):
+                    self._identify(context)
                     return await behaviour(_readable(request), context)
             raise AssertionError("a call that is refused is aborted")
 
@@ -89,65 +91,61 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, method: str, behaviour: Callable[..., AsyncIterator[Message]], *, endless: bool
     ) -> Callable[..., AsyncIterator[Message]]:
         async def call(request: Any, context: Context) -> AsyncIterator[Message]:
-            with tracing.served(method, context.invocation_metadata()), _measured(method):
-                async with _answered(context), self._identified(context), self._limited(context, endless=endless):
+            time_s = self._start_time(context, endless=endless)
+            with tracing.served(method, context.invocation_metadata), _Measured(method):
+                async with _Answered(context, time_s), asyncio.timeout(time_s):
+                    self._identify(context)
                     async for response in behaviour(_readable(request), context):
                         yield response
 
         return call
 
-    @asynccontextmanager
-    async def _identified(self, context: Context) -> AsyncIterator[None]:
-        certificate = _certificate(context) if self._certificates else ""
-        name = self._credentials.caller_of(_authorization(context.invocation_metadata()), certificate)
-        caller.start(name)
-        if name:
+    def _identify(self, context: Context) -> None:
+        if self._certificates:
+            caller.start(
+                self._credentials.caller_of(_authorization(context.invocation_metadata()), _certificate(context))
+            )
+        if name := caller.name():
             logs.call_fields(caller=name)
-        yield
 
-    @asynccontextmanager
-    async def _limited(self, context: Context, *, endless: bool = False) -> AsyncIterator[None]:
+    def _start_time(self, context: Context, *, endless: bool) -> float | None:
         """Bound the call by the caller's deadline and ours; an `endless` stream of requests by the caller's alone."""
         # Without a deadline of the caller the library reports None or centuries, depending on its version.
         left_s = context.time_remaining()
         time_s = min(math.inf if left_s is None else left_s, math.inf if endless else self._max_time_s)
         deadline.start(time_s)
-        try:
-            async with asyncio.timeout(None if math.isinf(time_s) else time_s):
-                yield
-        except TimeoutError:
-            raise Refusal(
-                Reason.DEADLINE_EXCEEDED,
-                f"The call was not done in its {time_s:.3f} s. Allow more time, or send less at once.",
-                time_s=f"{time_s:.3f}",
-            ) from None
+        return None if math.isinf(time_s) else time_s
 
 
-@contextmanager
-def _measured(method: str) -> Iterator[None]:
-    started = time.perf_counter()
-    fields = logs.start_call_fields()
-    short = method.rpartition("/")[2]
-    code = grpc.StatusCode.OK
-    in_progress, seconds = _measures_of(short)
-    in_progress.inc()
-    try:
-        yield
-    except asyncio.CancelledError:
-        code = grpc.StatusCode.CANCELLED
-        raise
-    except _Aborted as aborted:
-        code = aborted.code
-        raise aborted.cause from None
-    finally:
-        spent_s = time.perf_counter() - started
+# Classes and not generators, which as context managers cost a cached article a twentieth of all its time.
+class _Measured:
+    """Counts a call and writes its log line."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method.rpartition("/")[2]
+        self._in_progress, self._seconds = _measures_of(self._method)
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+        self._fields = logs.start_call_fields()
+        self._in_progress.inc()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        code = grpc.StatusCode.OK
+        if isinstance(error, asyncio.CancelledError):
+            code = grpc.StatusCode.CANCELLED
+        elif isinstance(error, _Aborted):
+            code = error.code
+        spent_s = time.perf_counter() - self._started
         tracing.ended(code.name)
-        in_progress.dec()
-        _calls_of(short, code.name).inc()
-        seconds.observe(spent_s)
+        self._in_progress.dec()
+        _calls_of(self._method, code.name).inc()
+        self._seconds.observe(spent_s)
         # Processes ask each other what they run every few seconds: worth a line only if it fails.
-        level = logging.DEBUG if short.startswith("Describe") and code is grpc.StatusCode.OK else logging.INFO
-        log.log(level, "call", method=short, code=code.name, ms=round(spent_s * 1000), **fields)
+        level = logging.DEBUG if self._method.startswith("Describe") and code is grpc.StatusCode.OK else logging.INFO
+        log.log(level, "call", method=self._method, code=code.name, ms=round(spent_s * 1000), **self._fields)
+        if isinstance(error, _Aborted):
+            raise error.cause from None
 
 
 # Looking a series up costs more than counting in it. There are as many as methods and statuses.
@@ -161,14 +159,31 @@ def _calls_of(method: str, code: str) -> Counter:
     return metrics.CALLS.labels(method, code)
 
 
-@asynccontextmanager
-async def _answered(context: Context) -> AsyncIterator[None]:
-    try:
-        yield
-    except Refusal as refusal:
-        await _abort(context, refusal)
-    except Exception:
-        await _abort(context, logs.log_internal_error())
+class _Answered:
+    """Turns exceptions into statuses. `time_s` is what the call was given."""
+
+    def __init__(self, context: Context, time_s: float | None = None) -> None:
+        self._context = context
+        self._time_s = time_s
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Refusal):
+            await _abort(self._context, error)
+        elif isinstance(error, TimeoutError) and self._time_s is not None:
+            await _abort(self._context, _too_late(self._time_s))
+        elif isinstance(error, Exception):
+            await _abort(self._context, logs.log_internal_error())
+
+
+def _too_late(time_s: float) -> Refusal:
+    return Refusal(
+        Reason.DEADLINE_EXCEEDED,
+        f"The call was not done in its {time_s:.3f} s. Allow more time, or send less at once.",
+        time_s=f"{time_s:.3f}",
+    )
 
 
 async def _abort(context: Context, refusal: Refusal) -> None:
@@ -185,7 +200,7 @@ async def _abort(context: Context, refusal: Refusal) -> None:
 
 
 class _Aborted(Exception):
-    """Carries the status past `_measured`, which puts the library's own exception back."""
+    """Carries the status past `_Measured`, which puts the library's own exception back."""
 
     def __init__(self, code: grpc.StatusCode, cause: Exception) -> None:
         super().__init__(code)
@@ -203,8 +218,8 @@ def _refused(method: str, refusal: Refusal) -> Handler:
     """Return a handler that refuses: a stream in its shape, so that no byte of the request is read for a stranger."""
 
     async def call(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        with _measured(method):
-            async with _answered(context):
+        with _Measured(method):
+            async with _Answered(context):
                 raise refusal
         yield b""
 

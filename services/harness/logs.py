@@ -13,6 +13,7 @@ import sys
 import traceback
 import uuid
 from contextvars import ContextVar
+from functools import partial
 
 import structlog
 
@@ -28,7 +29,7 @@ def configure(level: str, *, process: str, traces_endpoint: str = "") -> None:
     renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if people else _as_json
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            partial(_add_process, process),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_messages,
@@ -41,7 +42,6 @@ def configure(level: str, *, process: str, traces_endpoint: str = "") -> None:
         else structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,  # a line a call: putting the logger together anew would cost as much again
     )
-    structlog.contextvars.bind_contextvars(process=process)
     logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
     try:
         tracing.configure(traces_endpoint, process=process)
@@ -96,6 +96,11 @@ _json = json.JSONEncoder(ensure_ascii=False, default=repr)
 
 def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> bytes:
     return _json.encode(event).encode()
+
+
+def _add_process(process: str, _: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    line["process"] = process
+    return line
 
 
 def _add_trace(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

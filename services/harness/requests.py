@@ -6,8 +6,9 @@ been honoured.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
@@ -69,21 +70,29 @@ def _unknown_part(message: Message, path: str) -> str:
     unknown = UnknownFieldSet(message)
     if len(unknown):
         return f"{path}{message.DESCRIPTOR.name}.{unknown[0].field_number}"
-    for field, value in message.ListFields():
-        if field.message_type is None and field.enum_type is None:
-            continue  # a list of texts is not worth copying
+    for field in _looked_into(message.DESCRIPTOR):
+        value = getattr(message, field.name)
         if field.is_repeated and len(value) > MAX_PARTS:
             raise too_many(f"{path}{field.name}", len(value))
-        values = list(value) if field.is_repeated and not _is_map(field) else [] if field.is_repeated else [value]
-        if field.type == FieldDescriptor.TYPE_MESSAGE:
-            for part in values:
-                if unknown_inside := _unknown_part(part, f"{path}{field.name}."):
-                    return unknown_inside
-        elif field.enum_type is not None:
-            for number in values:
+        if field.enum_type is not None:
+            for number in value if field.is_repeated else [value]:
                 if number not in field.enum_type.values_by_number:
                     return f"{path}{field.name}={number}"
+        elif field.is_repeated or message.HasField(field.name):
+            for part in value if field.is_repeated else [value]:
+                if unknown_inside := _unknown_part(part, f"{path}{field.name}."):
+                    return unknown_inside
     return ""
+
+
+@cache
+def _looked_into(kind: Descriptor) -> list[FieldDescriptor]:
+    """Return the fields of messages and enums: texts are not worth copying, and most of a request is text."""
+    return [
+        field
+        for field in kind.fields
+        if (field.message_type is not None or field.enum_type is not None) and not _is_map(field)
+    ]
 
 
 def too_many(field: str, length: int) -> Refusal:

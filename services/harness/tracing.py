@@ -8,8 +8,8 @@ The contributed instrumentation of grpc.aio has open faults with streams, hence 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -35,6 +35,7 @@ class _Tracer:
 
 
 _tracer: _Tracer | None = None
+_NO_SPAN = nullcontext()
 
 
 def configure(endpoint: str, *, process: str) -> None:
@@ -80,31 +81,29 @@ def trace_id() -> str:
     return f"{context.trace_id:032x}" if context.is_valid else ""
 
 
-@contextmanager
-def span(name: str) -> Iterator[None]:
+def span(name: str) -> AbstractContextManager[object]:
     """Show one step of a call in its trace. Not around a `yield` of an asynchronous generator."""
     if _tracer is None or not trace_id():
-        yield
-        return
-    with _tracer.tracer.start_as_current_span(name, **SAY_NOTHING_OF_EXCEPTIONS):
-        yield
+        return _NO_SPAN
+    started: AbstractContextManager[object] = _tracer.tracer.start_as_current_span(name, **SAY_NOTHING_OF_EXCEPTIONS)
+    return started
 
 
-@contextmanager
-def served(method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Iterator[None]:
+def served(
+    method: str, metadata: Callable[[], Iterable[tuple[str, str | bytes]] | None]
+) -> AbstractContextManager[object]:
     """Show a call that this process answers, as a part of its caller's trace if the metadata names one."""
     if _tracer is None:
-        yield
-        return
-    carrier = {key: value for key, value in metadata or () if isinstance(value, str)}
-    with _tracer.tracer.start_as_current_span(
+        return _NO_SPAN
+    carrier = {key: value for key, value in metadata() or () if isinstance(value, str)}
+    started: AbstractContextManager[object] = _tracer.tracer.start_as_current_span(
         method.strip("/"),
         context=_tracer.propagator.extract(carrier),
         kind=_tracer.trace.SpanKind.SERVER,
         attributes={"rpc.system": "grpc"},
         **SAY_NOTHING_OF_EXCEPTIONS,
-    ):
-        yield
+    )
+    return started
 
 
 def ended(code: str) -> None:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from gateway.answer import Answer
 from gateway.cache import Cache, _pack
-from gateway.cache_key import CacheKey, ModelIdentity, article_key, paragraph_key
+from gateway.cache_key import CacheKey, ModelIdentity, article_key, content_of, paragraph_key
 from gateway.cache_secrets import no_secrets, watched_secrets
 from khulasa.up import free_port
 from khulasa.v1 import article_pb2, gateway_pb2
@@ -139,6 +139,13 @@ async def test_an_absent_server_is_a_miss() -> None:
     await cache.close()
 
 
+def key_of(
+    article: article_pb2.Article, options: gateway_pb2.ArticleOptions, model: ModelIdentity, summarizer: str
+) -> CacheKey:
+    """The key of an article's answer."""
+    return article_key(article, content_of(article), options, model, summarizer)
+
+
 def test_everything_that_changes_an_answer_changes_its_key() -> None:
     """Title, text, kind of content, each option, model, engine and versions all make another key."""
     article = article_pb2.Article(title="عنوان", text="نص")
@@ -146,18 +153,18 @@ def test_everything_that_changes_an_answer_changes_its_key() -> None:
     budgeted = gateway_pb2.ArticleOptions(summary_budget=article_pb2.SummaryBudget(sentences=3))
     in_words = gateway_pb2.ArticleOptions(summary_budget=article_pb2.SummaryBudget(words=3))
     keys = {
-        article_key(article, options, MODEL, "1"),
-        article_key(article, options, MODEL, "2"),
-        article_key(article_pb2.Article(text="عنواننص"), options, MODEL, "1"),
-        article_key(article_pb2.Article(title="عنوا", text="ننص"), options, MODEL, "1"),
-        article_key(article_pb2.Article(title="عنوان", html="نص"), options, MODEL, "1"),
-        article_key(article, budgeted, MODEL, "1"),
-        article_key(article, in_words, MODEL, "1"),
-        article_key(article, gateway_pb2.ArticleOptions(translate_boilerplate=True), MODEL, "1"),
-        article_key(article, gateway_pb2.ArticleOptions(summary_first=True), MODEL, "1"),
-        article_key(article, options, ModelIdentity("tiny", "1" * 64, MODEL.engine, "1"), "1"),
-        article_key(article, options, ModelIdentity("tiny", MODEL.digest, "ctranslate2 5", "1"), "1"),
-        article_key(article, options, ModelIdentity("tiny", MODEL.digest, MODEL.engine, "2"), "1"),
+        key_of(article, options, MODEL, "1"),
+        key_of(article, options, MODEL, "2"),
+        key_of(article_pb2.Article(text="عنواننص"), options, MODEL, "1"),
+        key_of(article_pb2.Article(title="عنوا", text="ننص"), options, MODEL, "1"),
+        key_of(article_pb2.Article(title="عنوان", html="نص"), options, MODEL, "1"),
+        key_of(article, budgeted, MODEL, "1"),
+        key_of(article, in_words, MODEL, "1"),
+        key_of(article, gateway_pb2.ArticleOptions(translate_boilerplate=True), MODEL, "1"),
+        key_of(article, gateway_pb2.ArticleOptions(summary_first=True), MODEL, "1"),
+        key_of(article, options, ModelIdentity("tiny", "1" * 64, MODEL.engine, "1"), "1"),
+        key_of(article, options, ModelIdentity("tiny", MODEL.digest, "ctranslate2 5", "1"), "1"),
+        key_of(article, options, ModelIdentity("tiny", MODEL.digest, MODEL.engine, "2"), "1"),
         paragraph_key("نص", MODEL),
     }
     assert len(keys) == 13
@@ -242,3 +249,31 @@ async def test_a_closed_cache_opens_no_connection(redis_url: str) -> None:
     await cache.put_many({A: (VALUE, 60)})
     async with Redis.from_url(redis_url) as redis:
         assert await redis.keys() == []
+
+
+async def test_callers_of_the_same_moment_each_get_their_own_value(redis_url: str) -> None:
+    """What is read together is told apart: each gets its value or its miss, also after some callers have left."""
+    cache = Cache(redis_url, timeout_s=1)
+    keys = [CacheKey(b"together", bytes([number])) for number in range(40)]
+    values = [article_pb2.Article(text=f"نص {number}") for number in range(40)]
+    await cache.put_many({key: (value, 60) for key, value in zip(keys[::2], values[::2], strict=True)})
+    tasks = [asyncio.create_task(cache.get_many([key], article_pb2.Article)) for key in keys]
+    await asyncio.sleep(0)
+    leaving = {0, 7, 20}  # the first asks for itself, the others wait for its answer
+    for number in leaving:
+        tasks[number].cancel()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    for number, answer in enumerate(found):
+        if number not in leaving:
+            assert answer == [values[number] if number % 2 == 0 else None]
+    assert await cache.get_many([keys[2]], article_pb2.Article) == [values[2]]
+    await cache.close()
+
+
+async def test_callers_of_the_same_moment_are_a_miss_with_a_server_that_hangs() -> None:
+    """Nobody waits for ever for what is read together."""
+    async with impostor(hang) as url:
+        cache = Cache(url, timeout_s=0.1)
+        found = await asyncio.gather(*(cache.get_many([A], article_pb2.Article) for _ in range(20)))
+        assert found == [[None]] * 20
+        await cache.close()

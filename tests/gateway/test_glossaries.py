@@ -123,12 +123,15 @@ def test_a_glossary_makes_other_keys() -> None:
     def keys(*terms: tuple[str, str]) -> tuple[CacheKey, CacheKey]:
         sent = [article_pb2.GlossaryTerm(source=source, target=target) for source, target in terms]
         options = gateway_pb2.ArticleOptions(glossary=gateway_pb2.Glossary(terms=sent))
-        return article_key(article, options, MODEL, "1"), paragraph_key("نص", MODEL, sent)
+        return article_key(article, article.text, options, MODEL, "1"), paragraph_key("نص", MODEL, sent)
 
     variants = [(), (("ا", "b"),), (("ا", ""),), (("", "ا"),), (("ا", "b"), ("ج", "d")), (("ا", "c"),), (("اb", ""),)]
     assert len({key for terms in variants for key in keys(*terms)}) == 2 * len(variants)
     assert keys(("ا", "b"), ("ج", "d")) == keys(("ج", "d"), ("ا", "b"))
-    assert keys() == (article_key(article, gateway_pb2.ArticleOptions(), MODEL, "1"), paragraph_key("نص", MODEL))
+    assert keys() == (
+        article_key(article, article.text, gateway_pb2.ArticleOptions(), MODEL, "1"),
+        paragraph_key("نص", MODEL),
+    )
 
 
 def test_files_are_read_as_people_keep_them(tmp_path: Path) -> None:
