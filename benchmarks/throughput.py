@@ -3,9 +3,9 @@
     python -m benchmarks.throughput [--articles FILE.jsonl.gz] [--count 100] [--words N] [--callers 32]
 
 The bare engine gets all sentences at once, tokenized and sorted by length into full batches: the best case, and of that
-the best of a grid of batch sizes, workers and threads. The grid is swept with some of the sentences; its two best points
-are run with all of them. The gateway gets the articles over gRPC from `--callers` at a time, with the cache bypassed,
-before the best is run once more. Second tries are off: the bare engine has none.
+the best of a grid of batch sizes, workers and threads. The grid is swept with some of the sentences, and its two best
+points are run with all of them. The gateway gets the articles over gRPC from `--callers` at a time, with the cache
+bypassed; then the best is run once more. Second tries are off: the bare engine has none.
 """
 
 import argparse
