@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 STEP = 10.0
-"""Cost of a step of decoding whatever the size of the batch (the weights are read), in steps of one sentence: 11.5 ms
-against 1.2 with the first model (`benchmarks/batch_shapes.py`)."""
+"""Cost of a step of decoding whatever the size of the batch (the weights are read), in steps of one sentence. With the
+first model 6 to 10 were measured, since a step costs 10 to 12 ms and each sentence in it 1.2 to 1.6
+(`benchmarks/batch_shapes.py`)."""
 READ = 0.5
-"""Cost of a source token that is read together with all others, in the same unit."""
+"""Cost of a source token that is read together with all others, in the same unit; 0.33 to 0.5 were measured."""
 TARGET_PER_SOURCE = 0.9
 """Tokens of an answer, over those of its sentence."""
 

@@ -1,7 +1,8 @@
 """Whose turn it is: a share of the engine for every lane, and within a lane the same for every caller.
 
 Start-time fair queueing (Goyal, Vin and Cheng 1996) in two levels: whoever has been served least, for its weight, is
-next. Who comes anew begins where those who wait stand, so that nobody saves up turns by being away.
+next. Who comes anew begins where somebody would stand who had waited all along: nobody saves up turns by being away, and
+newcomers without end do not keep others from their second turn.
 """
 
 import heapq
@@ -25,6 +26,8 @@ class _Lane(Generic[Item]):
     weight: float
     served: float = 0.0
     """Cost served, over the weight."""
+    level: float = 0.0
+    """What a caller has been served that has waited all along: the cost of each item, divided among who waited."""
     callers: dict[Hashable, _Caller[Item]] = field(default_factory=dict)
 
     def in_turn(self) -> Iterator[tuple[Item, float]]:
@@ -55,6 +58,7 @@ class FairShare(Generic[Item]):
         """Let `item` wait for its turn, behind what its caller has waiting."""
         own = self._lanes[lane]
         if not own.callers:
+            own.level = 0.0
             others = [other.served for other in self._lanes.values() if other.callers]
             if others:
                 own.served = max(own.served, min(others))
@@ -63,8 +67,7 @@ class FairShare(Generic[Item]):
                     each.served = 0.0
         if caller not in own.callers:
             self._arrivals += 1
-            served = min((other.served for other in own.callers.values()), default=0.0)
-            own.callers[caller] = _Caller(served, self._arrivals)
+            own.callers[caller] = _Caller(own.level, self._arrivals)
         own.callers[caller].waiting[item] = cost
 
     def remove(self, lane: str, caller: Hashable, item: Item) -> None:
@@ -80,6 +83,7 @@ class FairShare(Generic[Item]):
         own = self._lanes[lane]
         cost = own.callers[caller].waiting[item]
         own.served += cost / own.weight
+        own.level += cost / len(own.callers)
         own.callers[caller].served += cost
         self.remove(lane, caller, item)
 

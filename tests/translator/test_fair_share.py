@@ -51,6 +51,17 @@ def test_who_was_away_has_saved_nothing() -> None:
     assert sum(item.startswith("b") for item in serve_all(shares, owners, 10)) == 5
 
 
+def test_newcomers_without_end_do_not_keep_anybody_waiting() -> None:
+    """A caller that has been served once has its second turn, though with each turn somebody comes who had none yet."""
+    shares, owners = filled(HALVES, [("all", "a", 1)] * 2)
+    served = []
+    for number in range(10):
+        shares.add("all", f"new{number}", f"n{number}", 1)
+        owners[f"n{number}"] = ("all", f"new{number}")
+        served += serve_all(shares, owners, 1)
+    assert {"a0", "a1"} <= set(served[:6])
+
+
 def test_a_lane_that_was_alone_owes_nothing() -> None:
     """A job that ran through the night is not held back in the morning beyond its weight."""
     weights = {"interactive": 0.8, "job": 0.2}
