@@ -1,8 +1,8 @@
 """Whose turn it is: a share of the engine for every lane, and within a lane the same for every caller.
 
 Start-time fair queueing (Goyal, Vin and Cheng 1996) in two levels: whoever has been served least, for its weight, is
-next. Who comes anew begins where somebody would stand who had waited all along: nobody saves up turns by being away, and
-newcomers without end do not keep others from their second turn.
+next. Who comes anew begins where somebody would stand who had waited all along: nobody saves up turns by being away,
+and newcomers without end do not keep others from their second turn.
 """
 
 import heapq
