@@ -204,10 +204,10 @@ def test_a_job_does_not_stand_ahead_of_who_waits() -> None:
 
 
 def test_a_job_has_its_share_however_much_others_wait() -> None:
-    """Ten seconds of a job take fifty while one fifth is its own, and are let in for that."""
+    """Ten seconds of a job take fifty while one fifth is its own, and a batch; they are let in for that."""
     world = World()
     world.enter("interactive", needs_s=200, within_s=10_000)
-    with pytest.raises(Refusal, match=r"needs about 50\.1 s"):
+    with pytest.raises(Refusal, match=r"needs about 50\.2 s"):
         world.enter("hurried", needs_s=10, within_s=20, lane=priority.JOB)
     world.enter("patient", needs_s=10, within_s=70, lane=priority.JOB)
 
