@@ -17,7 +17,7 @@ from gateway.glossaries import Glossaries, resolved
 from gateway.pipeline import Event, Pipeline, cache_use_name, pipeline_version, too_late
 from gateway.purge import Purger
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
-from services.harness import caller
+from services.harness import caller, relay
 from services.harness.errors import Refusal
 from services.harness.logs import call_fields, log_internal_error
 from services.harness.metrics import REFUSALS
@@ -52,9 +52,11 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
     async def ProcessArticle(  # type: ignore[override]  # an Answer serializes as the message does
         self, request: gateway_pb2.ProcessArticleRequest, context: Context
     ) -> Answer:
+        relay.receive_from_outside(context.invocation_metadata())
         return await self.answer(request.article, request.options)
 
     async def StreamArticle(self, request: gateway_pb2.StreamArticleRequest, context: Context) -> AsyncIterator[Event]:
+        relay.receive_from_outside(context.invocation_metadata())
         async for event in self.stream(request.article, request.options):
             yield event
 
@@ -72,6 +74,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
     async def ProcessArticles(
         self, requests: AsyncIterator[gateway_pb2.ProcessArticlesRequest], context: Context
     ) -> AsyncIterator[gateway_pb2.ProcessArticlesResponse]:
+        relay.receive_from_outside(context.invocation_metadata())
         answers: asyncio.Queue[gateway_pb2.ProcessArticlesResponse] = asyncio.Queue()
         places = asyncio.Semaphore(self.at_once(ARTICLES_AT_ONCE))
         asked = answered = failed = 0

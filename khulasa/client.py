@@ -20,13 +20,14 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from khulasa import convert, errors
 from khulasa.channel import OPTIONS, Tls, open_channel, token_from_environment
-from khulasa.types import Article, Event, GatewayState, Job, JobResult, Options, Provenance, Result
+from khulasa.types import Article, Event, GatewayState, Job, JobResult, Options, Priority, Provenance, Result
 from khulasa.v1 import gateway_pb2, gateway_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 
 DEFAULT_ADDRESS = "127.0.0.1:50050"
 DEFAULT_TIMEOUT_S = 300.0
 RETRIES = 3
 BACKOFF_S = 0.25
+PRIORITY_METADATA = "khulasa-priority"
 LOOK_S = 1.0
 """Between two looks for new results of a job."""
 
@@ -43,6 +44,7 @@ class AsyncClient:
 
     `timeout_s` bounds each call, but not `process_many`, whose articles have the server's limit each. Only what is safe
     to repeat is tried again, up to `retries` times: a service that is away, an overload that says when to come back.
+    With the `priority` of a job its articles are done behind those that somebody waits for.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class AsyncClient:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: int = RETRIES,
+        priority: Priority = Priority.INTERACTIVE,
         token: str | None = None,
         tls: Tls | None = None,
     ) -> None:
         """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._timeout_s = timeout_s
         self._retries = retries
+        self._metadata = ((PRIORITY_METADATA, priority.value),)
         sent = _sendable(token or token_from_environment())
         self._channel = open_channel(
             address,
@@ -84,7 +88,9 @@ class AsyncClient:
         request = gateway_pb2.StreamArticleRequest(article=_article(article), options=_options(options))
         finished = False
         try:
-            async for response in self._gateway.StreamArticle(request, timeout=self._timeout_s):
+            async for response in self._gateway.StreamArticle(
+                request, timeout=self._timeout_s, metadata=self._metadata
+            ):
                 event = convert.event_from_proto(response)
                 if event is not None:
                     finished = isinstance(event, Provenance)
@@ -108,7 +114,7 @@ class AsyncClient:
                 yield gateway_pb2.ProcessArticlesRequest(id=name, article=_article(article), options=sent_options)
 
         try:
-            async for response in self._gateway.ProcessArticles(requests()):
+            async for response in self._gateway.ProcessArticles(requests(), metadata=self._metadata):
                 if response.status.code:
                     yield response.id, errors.from_status(response.status)
                 else:
@@ -245,7 +251,7 @@ class AsyncClient:
         ends_at = loop.time() + self._timeout_s
         for attempt in range(self._retries + 1):
             try:
-                return await method(request, timeout=max(0.001, ends_at - loop.time()))
+                return await method(request, timeout=max(0.001, ends_at - loop.time()), metadata=self._metadata)
             except grpc.aio.AioRpcError as rpc_error:
                 error = errors.from_rpc_error(rpc_error)
                 wait_s = _wait_s(error, attempt)
@@ -275,6 +281,8 @@ class Client:
         address: str = DEFAULT_ADDRESS,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        retries: int = RETRIES,
+        priority: Priority = Priority.INTERACTIVE,
         token: str | None = None,
         tls: Tls | None = None,
     ) -> None:
@@ -282,7 +290,11 @@ class Client:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="khulasa-client", daemon=True)
         self._thread.start()
-        self._client = self._wait(self._open(address, timeout_s, token, tls))
+
+        async def connect() -> AsyncClient:  # within the loop: gRPC binds to the one that runs
+            return AsyncClient(address, timeout_s=timeout_s, retries=retries, priority=priority, token=token, tls=tls)
+
+        self._client = self._wait(connect())
 
     def process(self, article: Article, options: Options_ = None) -> Result:
         """See `AsyncClient.process`."""
@@ -359,12 +371,6 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @staticmethod
-    async def _open(address: str, timeout_s: float, token: str | None, tls: Tls | None) -> AsyncClient:
-        return AsyncClient(
-            address, timeout_s=timeout_s, token=token, tls=tls
-        )  # within the loop: gRPC binds to the one that runs
 
     def _wait(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

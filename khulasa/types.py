@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ class FlagReason(IntEnum):
     UNRELATED = 15
     NOT_TRANSLATED = 16
     PART_LOST = 17
+
+
+class Priority(StrEnum):
+    """How urgent articles are; the gateway is told in the metadata khulasa-priority."""
+
+    INTERACTIVE = "interactive"
+    """Somebody waits for the answer."""
+    JOB = "job"
+    """Done behind what somebody waits for, with a share of the engine that is kept for jobs."""
 
 
 class ParagraphKind(IntEnum):

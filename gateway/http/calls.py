@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.http import bodies
 from gateway.http.problems import problem_response
-from services.harness import caller, deadline, logs, metrics
+from services.harness import caller, deadline, logs, metrics, relay
 from services.harness.credentials import Credentials
 from services.harness.errors import Reason, Refusal
 
@@ -153,6 +153,7 @@ class Call:
         try:
             time_s = self._time_s(request.headers)
             deadline.start(time_s)
+            relay.receive_from_outside(request.headers.items())
             try:
                 async with asyncio.timeout(time_s):
                     await self._limited(request, receive, answer)

@@ -14,6 +14,8 @@ from gateway.jobs.service import MAX_PAGE_SIZE
 from gateway.validation import BUDGET_RANGES, MAX_ARTICLE_BYTES, MAX_TITLE_CHARS
 from khulasa.v1 import gateway_pb2, jobs_pb2
 from services.harness.errors import Reason
+from services.harness.priority import INTERACTIVE, PRIORITIES
+from services.harness.relay import PRIORITY
 from services.harness.terms import MAX_TERM_CHARS, MAX_TERMS
 
 Schema = dict[str, Any]
@@ -164,7 +166,13 @@ def _call(name: str, summary: str, request: Schema, responses: Schema) -> Schema
                 "in": "header",
                 "description": "Seconds that the answer may take; the server's own limit is the default.",
                 "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_S},
-            }
+            },
+            {
+                "name": PRIORITY.title(),
+                "in": "header",
+                "description": "With job, the work is done behind what somebody waits for.",
+                "schema": {"enum": list(PRIORITIES), "default": INTERACTIVE},
+            },
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
         "responses": responses | _problems(),

@@ -38,7 +38,7 @@ from khulasa.jobs.plan import Plan
 from khulasa.jobs.progress import RunProgress, tell_end
 from khulasa.jobs.ray_engine import ActorSettings, RayRun
 from khulasa.jobs.run import Ledger, Run
-from khulasa.types import Article, Options, Result
+from khulasa.types import Article, Options, Priority, Result
 
 complaints = Console(stderr=True, soft_wrap=True)
 
@@ -137,7 +137,7 @@ async def _run(
     only_failed: bool,
     as_json: bool,
 ) -> int:
-    async with AsyncClient(gateway, timeout_s=timeout_s, retries=0) as client:
+    async with AsyncClient(gateway, timeout_s=timeout_s, retries=0, priority=Priority.JOB) as client:
         await check_gateway(client, gateway)
 
         async def process(article: Article) -> Result:
@@ -211,7 +211,7 @@ async def check_gateway(client: AsyncClient, gateway: str) -> None:
 async def _estimate(source: Input, path: Path, gateway: str, options: Options, timeout_s: float, at_once: int) -> int:
     if isinstance(source, StandardInput):
         raise RunRefused("--dry-run reads the input and leaves it; standard input would be gone. Give a file.")
-    async with AsyncClient(gateway, timeout_s=timeout_s) as client:
+    async with AsyncClient(gateway, timeout_s=timeout_s, priority=Priority.JOB) as client:
 
         async def process(article: Article) -> Result:
             return await client.process(article, options)

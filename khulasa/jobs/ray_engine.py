@@ -38,7 +38,7 @@ from khulasa.jobs.plan import Plan
 from khulasa.jobs.progress import SHOW_EVERY_S, RunProgress, tell_end
 from khulasa.jobs.run import Ledger
 from khulasa.records import record_of
-from khulasa.types import Article, Options, Result
+from khulasa.types import Article, Options, Priority, Result
 
 BLOCK_ROWS = 32
 BLOCK_BYTES = 512 * 1024
@@ -230,7 +230,7 @@ class Actor:
                 return await translator.process(article, settings.options)
         else:
             client = await self._parts.enter_async_context(
-                AsyncClient(settings.gateway, timeout_s=settings.timeout_s, retries=0)
+                AsyncClient(settings.gateway, timeout_s=settings.timeout_s, retries=0, priority=Priority.JOB)
             )
 
             async def process(article: Article) -> Result:

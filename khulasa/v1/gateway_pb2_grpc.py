@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class GatewayStub:
-    """Arabic articles in, English translations with summaries out.
+    """Arabic articles in, English translations with summaries out. The metadata "khulasa-priority: job" puts the articles of a
+    call behind those that somebody waits for ("interactive", by default); a share of the engine is kept for jobs.
     """
 
     def __init__(self, channel):
@@ -68,7 +69,8 @@ class GatewayStub:
 
 
 class GatewayServicer:
-    """Arabic articles in, English translations with summaries out.
+    """Arabic articles in, English translations with summaries out. The metadata "khulasa-priority: job" puts the articles of a
+    call behind those that somebody waits for ("interactive", by default); a share of the engine is kept for jobs.
     """
 
     def ProcessArticle(self, request, context):
@@ -162,7 +164,8 @@ def add_GatewayServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Gateway:
-    """Arabic articles in, English translations with summaries out.
+    """Arabic articles in, English translations with summaries out. The metadata "khulasa-priority: job" puts the articles of a
+    call behind those that somebody waits for ("interactive", by default); a share of the engine is kept for jobs.
     """
 
     @staticmethod

@@ -43,7 +43,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class GatewayStub:
-    """Arabic articles in, English translations with summaries out."""
+    """Arabic articles in, English translations with summaries out. The metadata "khulasa-priority: job" puts the articles of a
+    call behind those that somebody waits for ("interactive", by default); a share of the engine is kept for jobs.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -74,7 +76,9 @@ class GatewayStub:
 
 @_typing.type_check_only
 class GatewayAsyncStub(GatewayStub):
-    """Arabic articles in, English translations with summaries out."""
+    """Arabic articles in, English translations with summaries out. The metadata "khulasa-priority: job" puts the articles of a
+    call behind those that somebody waits for ("interactive", by default); a share of the engine is kept for jobs.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ProcessArticle: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ProcessArticleRequest, _gateway_pb2.ProcessArticleResponse]  # type: ignore[assignment]
@@ -101,7 +105,9 @@ class GatewayAsyncStub(GatewayStub):
     """What this gateway runs on and what it accepts. Answers also when the translator is away: then `model` is empty."""
 
 class GatewayServicer(metaclass=_abc_1.ABCMeta):
-    """Arabic articles in, English translations with summaries out."""
+    """Arabic articles in, English translations with summaries out. The metadata "khulasa-priority: job" puts the articles of a
+    call behind those that somebody waits for ("interactive", by default); a share of the engine is kept for jobs.
+    """
 
     @_abc_1.abstractmethod
     def ProcessArticle(

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
+import grpc
 import pytest
 
 from gateway.cache_key import ModelIdentity
 from gateway.downstream import Downstream
 from gateway.pipeline import HEAD_START_S
-from khulasa import Article, AsyncClient, DeadlineExceeded, Overloaded
+from khulasa import Article, AsyncClient, DeadlineExceeded, Overloaded, Priority
+from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness import caller, deadline, priority, work
 from services.harness.terms import Term
 from services.translator.admission import GRACE_S
@@ -73,6 +75,24 @@ async def test_caller_and_priority_reach_the_translator(
 
     await asyncio.create_task(translate())
     assert (overheard.callers, overheard.priorities) == (["صحيفة النهار"], [priority.JOB])
+
+
+async def test_a_caller_may_put_its_articles_behind_those_of_others(
+    stack: Stack, overheard: Overheard, flood: str
+) -> None:
+    """One by one, as a stream, and many over one call; another priority than the two there are is refused."""
+    texts = numbered(flood, 3)
+    async with AsyncClient(stack.addresses["gateway"], priority=Priority.JOB) as client:
+        await client.process(Article(text=texts[0]))
+        assert [event async for event in client.stream(Article(text=texts[1]))]
+        assert [answer async for answer in client.process_many([("a", Article(text=texts[2]))])]
+    assert set(overheard.priorities) == {priority.JOB}
+    async with grpc.aio.insecure_channel(stack.addresses["gateway"]) as channel:
+        gateway = gateway_pb2_grpc.GatewayStub(channel)
+        request = gateway_pb2.ProcessArticleRequest(article=article_pb2.Article(text=flood))
+        with pytest.raises(grpc.aio.AioRpcError, match="it can be interactive or job") as refused:
+            await gateway.ProcessArticle(request, metadata=[("khulasa-priority", "urgent")])
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_the_deadline_of_the_caller_reaches_the_translator(

@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from khulasa.jobs.output import records_of
+from services.harness import priority
 from tests.conftest import Stack
 
 HEADS = ["وصل الوزير إلى", "افتتح الرئيس", "زار الوفد", "أعلنت اللجنة عن", "ناقش المجلس"]
@@ -93,6 +94,24 @@ async def test_every_article_has_one_record_with_offsets_into_its_own_text(gatew
         assert record["status"]["code"] == "OK"
     assert counts["sentences"] == sum(record["provenance"]["sentences"] for record in found.values())
     assert not failures(output)
+
+
+async def test_a_run_goes_behind_what_somebody_waits_for(
+    gateway: str, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The translator has its articles as those of a job."""
+    assert stack.pipeline
+    seen: set[str] = set()
+    translate = stack.pipeline.downstream.translate
+
+    async def watched(*arguments: object) -> object:
+        seen.add(priority.name())
+        return await translate(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stack.pipeline.downstream, "translate", watched)
+    source = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(3)])
+    assert (await job_run(source, tmp_path / "out.jsonl", "--gateway", gateway))[0] == 0
+    assert seen == {priority.JOB}
 
 
 async def test_a_finished_run_does_nothing_again(gateway: str, stack: Stack, tmp_path: Path) -> None:
