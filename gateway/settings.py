@@ -51,7 +51,7 @@ class GatewaySettings(ServerSettings):
     caller_jobs: int = Field(100, ge=1)
     job_days: float = Field(7, gt=0)
     """How long a job and its results are kept after its end."""
-    job_articles_at_once: int = Field(8, ge=0)
+    job_articles_at_once: int = Field(64, ge=0)
     """Articles of jobs that this gateway has in the works; 0 leaves them to other replicas."""
     job_idle_s: float = Field(30, gt=0)
     """A gateway that is silent for so long is taken for dead, and others do its articles."""

@@ -80,7 +80,7 @@ def run(
     no_cache: NoCache = False,
     timeout: Timeout = 300,
     patience: Patience = 600,
-    at_once: AtOnce = 64,
+    at_once: AtOnce = 128,
     id_field: IdField = "id",
     text_field: TextField = "text",
     title_field: TitleField = "title",

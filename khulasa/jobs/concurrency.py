@@ -1,9 +1,8 @@
 """How many articles are under way at once: found out while running, not set.
 
 The limit doubles with every round of answers; after the first cut it rises by one a round, as TCP does. It falls by a
-third when the gateway says RESOURCE_EXHAUSTED, and a little when answers take four times as long as they have taken:
-then three quarters of the time is waiting in a queue, and more at once would only make others wait. While
-the gateway is away or has said when to come back, nobody calls.
+third when the gateway says RESOURCE_EXHAUSTED, and a little when answers take sixteen times as long as they have taken.
+While the gateway is away or has said when to come back, nobody calls.
 """
 
 import asyncio
@@ -15,7 +14,9 @@ from contextlib import asynccontextmanager
 START = 4
 CUT = 0.7
 CUT_FOR_LATENCY = 0.9
-QUEUEING = 4.0
+QUEUEING = 16.0
+"""So many times the best latency are too many. Up to there it pays that articles wait in the translator's queue, where
+sentences of like length are found for its batches, and nobody waits behind them: the calls are those of a job."""
 SMOOTHING = 0.1
 FORGETTING = 1.002
 """By this factor the best latency is forgotten with each answer: a gateway may become slower."""

@@ -14,6 +14,8 @@ class TranslatorSettings(ServerSettings):
     """`KHULASA_*` of the translator."""
 
     address: str = "127.0.0.1:50051"
+    max_calls: int = Field(1024, ge=1)
+    """As for all services; an article comes in up to four calls, and the queue has bounds of its own."""
     model: Path = SHIPPED_MODEL
     """The model folder."""
     threads: int = Field(default_factory=usable_processors, ge=1)
