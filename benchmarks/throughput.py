@@ -97,20 +97,26 @@ def tokenized(texts: list[str], model: Model) -> list[list[str]]:
 
 
 def bare(*waves: Sequence[list[str]], model: Model, batch_tokens: int, workers: int, threads: int) -> float:
-    """Return the seconds that the engine alone takes, loaded and warm, when a batch is made of sentences of one wave.
+    """Return the seconds that the engine alone takes when a batch is made of sentences of one wave.
 
     As the queue does, a wave too small to fill the batches of all workers is spread over them.
     """
-    loaded = engine.load(model, workers=workers, threads_per_worker=threads)
-    loaded.decode(waves[0][:1])
+    cost = engine.KINDS[model.manifest.kind].batch_cost
     batches = []
     for wave in waves:
         waiting = sorted(wave, key=len, reverse=True)
         budget = min(batch_tokens, -(-sum(map(len, wave)) // workers))
         while waiting:
-            chosen = set(choose_batch([len(tokens) for tokens in waiting], budget, loaded.batch_cost))
+            chosen = set(choose_batch([len(tokens) for tokens in waiting], budget, cost))
             batches.append([tokens for index, tokens in enumerate(waiting) if index in chosen])
             waiting = [tokens for index, tokens in enumerate(waiting) if index not in chosen]
+    return decode(batches, model=model, workers=workers, threads=threads)
+
+
+def decode(batches: Sequence[list[list[str]]], *, model: Model, workers: int, threads: int) -> float:
+    """Return the seconds that the engine alone takes for the batches, loaded and warm."""
+    loaded = engine.load(model, workers=workers, threads_per_worker=threads)
+    loaded.decode(batches[0][:1])
     started = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(loaded.decode, batches))

@@ -4,10 +4,11 @@
     python -m benchmarks.peers --environment PEERS [--articles FILE.jsonl.gz] [--count 32] [--words 80] [--rounds 2]
 
 All are started once and stay; their turns alternate. They are measured at equal beam and threads, ours without second
-tries, and once, at eight callers, each as it comes. The ceiling is what the engine alone does with the batches that the
-articles of so many callers make in our queue against what it does with theirs: a paragraph at a time, in parts of 32
-tokens. Beside it stands what it does with full batches of all articles at once. Everything stays on this machine: the
-packages lie ready, and spaCy's rules split sentences, because the splitter that Argos has by default is a download.
+tries, and once, at eight callers, each as it comes. The ceiling is what the engine alone does with the batches that our
+queue made for so many callers, written down and decoded again, against what it does with theirs: a paragraph at a time,
+in parts of 32 tokens. Beside it stands what it would do if it had all sentences of so many articles at once, and of
+all. Everything stays on this machine: the packages lie ready, and spaCy's rules split sentences, because the splitter
+that Argos has by default is a download.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import ctranslate2
 
 from benchmarks import articles, results_file, throughput
 from benchmarks.peers import model as copying
+from benchmarks.peers.recording_translator import RECORD, RECORDING, Record
 from khulasa import AsyncClient
 from khulasa.up import Services, free_port
 from services.translator.model import Model
@@ -41,6 +43,7 @@ START_S = 120
 LOG = "peers.log"
 """What the peers write, line upon line of every sentence: beside their packages, and shown only if one fails."""
 
+Batches = Sequence[list[list[str]]]
 Round = Callable[[Sequence[str], int], Awaitable[float]]
 """Takes texts and the number of callers; returns seconds."""
 
@@ -74,15 +77,17 @@ async def measure(texts: list[str], environment: Path, *, rounds: int, beam: int
         equal = {"ARGOS_INTER_THREADS": f"{threads}", "ARGOS_INTRA_THREADS": "1", "ARGOS_BEAM_SIZE": f"{beam}"}
         ours = {"KHULASA_MODEL": str(folder / "model")}
 
-        async def khulasa(settings: Mapping[str, str]) -> Round:
+        record = Record(folder / "batches.jsonl")
+
+        async def khulasa(settings: Mapping[str, str], modules: Mapping[str, str] | None = None) -> Round:
             services = await parts.enter_async_context(
-                await Services.start(settings=os.environ | ours | settings, quiet=True)
+                await Services.start(settings=os.environ | ours | settings, quiet=True, modules=modules)
             )
             client = await parts.enter_async_context(AsyncClient(services.addresses["gateway"], timeout_s=3600))
             return lambda texts, callers: throughput.through(client, texts, callers)
 
         systems: dict[str, Round] = {
-            "khulasa": await khulasa({"KHULASA_SECOND_TRIES": "false"}),
+            "khulasa": await khulasa({"KHULASA_SECOND_TRIES": "false", RECORD: str(record.path)}, RECORDING),
             "argos": peers.argos(parts, equal),
             "libretranslate": peers.libretranslate(parts, equal, threads=max(CALLERS)),
         }
@@ -95,14 +100,17 @@ async def measure(texts: list[str], environment: Path, *, rounds: int, beam: int
             await system(texts[:2], 1)
 
         rates: dict[str, dict[int, list[float]]] = {name: {callers: [] for callers in CALLERS} for name in systems}
+        sent = {callers: texts if callers > 1 else texts[: max(1, len(texts) // 2)] for callers in CALLERS}
+        batches: dict[int, Batches] = {}
+        record.since_last()
         for number in range(rounds):
             for callers in CALLERS:
-                sent = texts if callers > 1 else texts[: max(1, len(texts) // 2)]
                 for name in sorted(systems, reverse=bool(number % 2)):
-                    rates[name][callers].append(len(sent) / await systems[name](sent, callers))
+                    rates[name][callers].append(len(sent[callers]) / await systems[name](sent[callers], callers))
+                batches[callers] = record.since_last()
         usual = {name: round(len(texts) / await system(texts, 8), 3) for name, system in as_they_come.items()}
         counts = {name: counted.last for name, counted in systems.items() if isinstance(counted, ArgosLoop)}
-        engine = engine_alone(texts, Model.open(folder / "model"), threads=threads, rounds=rounds)
+        engine = engine_alone(sent, batches, Model.open(folder / "model"), threads=threads, rounds=rounds)
     return {
         "articles": len(texts),
         "words": sum(len(text.split()) for text in texts),
@@ -134,9 +142,14 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 3)
 
 
-def engine_alone(texts: Sequence[str], model: Model, *, threads: int, rounds: int) -> dict[str, Any]:
+def engine_alone(
+    sent: Mapping[int, Sequence[str]], batches: Mapping[int, Batches], model: Model, *, threads: int, rounds: int
+) -> dict[str, Any]:
     """Return, for each number of callers, seconds of the engine by itself with our batches and with the peers'."""
-    paragraphs = [[throughput.tokenized([line], model) for line in text.splitlines()] for text in texts]
+    paragraphs = {
+        callers: [[throughput.tokenized([line], model) for line in text.splitlines()] for text in texts]
+        for callers, texts in sent.items()
+    }
     translator = ctranslate2.Translator(str(model.folder), inter_threads=threads, intra_threads=1, compute_type="int8")
     manifest = model.manifest
 
@@ -152,36 +165,49 @@ def engine_alone(texts: Sequence[str], model: Model, *, threads: int, rounds: in
     def theirs(callers: int) -> float:
         started = time.perf_counter()
         with ThreadPoolExecutor(callers) as pool:
-            list(pool.map(one_text, paragraphs))
+            list(pool.map(one_text, paragraphs[callers]))
         return time.perf_counter() - started
 
     def ours(callers: int) -> float:
-        """As many articles at a time as there are callers, in batches as the queue makes them of those."""
-        waves = [
-            [tokens for text in paragraphs[begin : begin + callers] for paragraph in text for tokens in paragraph]
-            for begin in range(0, len(paragraphs), callers)
-        ]
-        return throughput.bare(*waves, model=model, batch_tokens=batch_tokens, workers=threads, threads=1)
+        return throughput.decode(batches[callers], model=model, workers=threads, threads=1)
 
-    one_text(paragraphs[0])
-    batch_tokens = TranslatorSettings().batch_tokens
-    sizes = (*CALLERS, len(texts))
-    seconds: dict[str, dict[int, list[float]]] = {whose: {size: [] for size in sizes} for whose in ("ours", "theirs")}
+    def at_once(callers: int, articles: int) -> float:
+        """So many articles at a time, in batches as the queue makes them if it has all of those."""
+        texts = paragraphs[callers]
+        waves = [
+            [tokens for text in texts[begin : begin + articles] for paragraph in text for tokens in paragraph]
+            for begin in range(0, len(texts), articles)
+        ]
+        return throughput.bare(
+            *waves, model=model, batch_tokens=TranslatorSettings().batch_tokens, workers=threads, threads=1
+        )
+
+    one_text(paragraphs[CALLERS[0]][0])
+    engines: dict[str, Callable[[int], float]] = {
+        "theirs": theirs,
+        "ours": ours,
+        "of_so_many_articles": lambda callers: at_once(callers, callers),
+        "of_all_articles": lambda callers: at_once(callers, len(sent[callers])),
+    }
+    seconds: dict[str, dict[int, list[float]]] = {name: {callers: [] for callers in CALLERS} for name in engines}
     for _ in range(rounds):
-        for size in sizes:
-            seconds["ours"][size].append(ours(size))
         for callers in CALLERS:
-            seconds["theirs"][callers].append(theirs(callers))
+            for name, engine in engines.items():
+                seconds[name][callers].append(engine(callers))
+
+    def over_theirs(name: str) -> dict[int, float]:
+        return {callers: ratio(seconds["theirs"][callers], seconds[name][callers]) for callers in CALLERS}
+
     return {
-        "sentences": sum(len(paragraph) for text in paragraphs for paragraph in text),
-        **{
-            f"{whose}_s": {size: round(statistics.median(found), 2) for size, found in of.items() if found}
-            for whose, of in seconds.items()
+        "sentences": {callers: sum(len(p) for text in texts for p in text) for callers, texts in paragraphs.items()},
+        "our_batches": {callers: len(found) for callers, found in batches.items()},
+        "seconds": {
+            name: {callers: round(statistics.median(found), 2) for callers, found in of.items()}
+            for name, of in seconds.items()
         },
-        "ceiling": {callers: ratio(seconds["theirs"][callers], seconds["ours"][callers]) for callers in CALLERS},
-        "ceiling_of_full_batches": {
-            callers: ratio(seconds["theirs"][callers], seconds["ours"][len(texts)]) for callers in CALLERS
-        },
+        "ceiling": over_theirs("ours"),
+        "if_it_had_all_of_so_many_articles": over_theirs("of_so_many_articles"),
+        "if_it_had_all_articles": over_theirs("of_all_articles"),
     }
 
 
