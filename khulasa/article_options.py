@@ -24,6 +24,13 @@ SummaryFirst = Annotated[
     bool,
     typer.Option("--summary-first", help="Rank the Arabic, translate only what the summary shows."),
 ]
+InputName = Annotated[
+    str,
+    typer.Argument(metavar="INPUT", help=".jsonl, .csv, .parquet, a folder of .txt and .html, or - for JSON lines."),
+]
+IdField = Annotated[str, typer.Option(help="Field or column of the id.")]
+TextField = Annotated[str, typer.Option(help="Field or column of the text.")]
+TitleField = Annotated[str, typer.Option(help="Field or column of the headline.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read the cache nor write it.")]
 
 

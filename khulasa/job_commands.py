@@ -9,11 +9,12 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Container, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any, TypeVar
+from typing import IO, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -22,22 +23,26 @@ from khulasa.article_options import (
     Address,
     Boilerplate,
     Glossary,
+    IdField,
+    InputName,
     NoCache,
     Ratio,
     Sentences,
     SummaryFirst,
+    TextField,
+    TitleField,
     Words,
     budget_of,
     glossary_of,
 )
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
-from khulasa.errors import BadRequest, KhulasaError
-from khulasa.records import article_of, id_of, record_of
+from khulasa.errors import KhulasaError
+from khulasa.jobs.failures import RunRefused
+from khulasa.jobs.inputs import Fields, Input, open_input
+from khulasa.records import record_of
 from khulasa.show import to_json
 from khulasa.types import Article, Job, JobState, Options
 
-MAX_LINE_BYTES = 16_000_000
-"""A longer line is no article: the gateway takes 1 MB, and a message has 32 MB at most."""
 SHOWN_COMPLAINTS = 10
 STILL_RUNNING = 3
 COLLECTION = "operations/"
@@ -54,13 +59,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object for each j
 
 @job_app.command()
 def submit(
-    input_file: Annotated[str, typer.Argument(help="Articles as JSONL, - for standard input.", metavar="INPUT.jsonl")],
+    source: InputName,
     gateway: Address = DEFAULT_ADDRESS,
     name: Annotated[str, typer.Option(help="What people call the job; by default the file's name.")] = "",
     request_id: Annotated[
         str, typer.Option(help="Makes sending safe to repeat; by default made of the file and the options.")
     ] = "",
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that are no articles.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is no article.")] = False,
+    id_field: IdField = "id",
+    text_field: TextField = "text",
+    title_field: TitleField = "title",
     sentences: Sentences = None,
     words: Words = None,
     ratio: Ratio = None,
@@ -69,10 +77,10 @@ def submit(
     summary_first: SummaryFirst = False,
     no_cache: NoCache = False,
 ) -> None:
-    """Send a file of articles to the gateway and print the job's name.
+    """Send articles to the gateway and print the job's name.
 
-    A line is {"id": …, "text" or "html": …, "title": …}. The same file with the same options is the same job: sent
-    again, its name is printed and nothing is done twice. Delete the job, or give another --request-id, to have it anew.
+    The same articles with the same options are the same job: sent again, its name is printed and nothing is done twice.
+    Delete the job, or give another --request-id, to have it anew.
     """
     options = Options(
         budget_of(sentences, words, ratio),
@@ -81,26 +89,25 @@ def submit(
         glossary=glossary_of(glossary),
         summary_first=summary_first,
     )
-    with _opened(input_file) as file:
-        digest, bad = _look_through(file)
-        for number, error in bad[:SHOWN_COMPLAINTS]:
-            complaints.print(f"khulasa: {input_file}: line {number}: {error}", style="red", markup=False)
+    with _opened(source, Fields(id_field, text_field, title_field)) as reading:
+        digest, bad = _look_through(reading)
+        for article_id, error in bad[:SHOWN_COMPLAINTS]:
+            complaints.print(f"khulasa: {source}: {article_id}: {error}", style="red", markup=False)
         if len(bad) > SHOWN_COMPLAINTS:
-            complaints.print(f"khulasa: {input_file}: {len(bad) - SHOWN_COMPLAINTS} more bad lines", style="red")
+            complaints.print(f"khulasa: {source}: {len(bad) - SHOWN_COMPLAINTS} more", style="red", markup=False)
         if bad and not skip_bad:
             complaints.print(
-                "khulasa: Nothing was sent. Mend the lines, or leave them out with --skip-bad.", style="red"
+                "khulasa: Nothing was sent. Mend them, or leave them out with --skip-bad.", style="red", markup=False
             )
             raise typer.Exit(2)
         digest.update(repr(options).encode())
 
         async def send(client: AsyncClient) -> Job:
-            file.seek(0)
             return await client.create_job(
-                _articles(file, leave_out={number for number, _ in bad}),
+                _articles(reading),
                 options,
                 request_id=request_id or digest.hexdigest(),
-                display_name=(name or Path(input_file).name)[:200],
+                display_name=(name or Path(source).name)[:200],
             )
 
         job = _ask(gateway, send)
@@ -205,61 +212,54 @@ def delete(job: Name, gateway: Address = DEFAULT_ADDRESS) -> None:
 
 
 @contextlib.contextmanager
-def _opened(name: str) -> Iterator[IO[bytes]]:
-    """Open a file that is read twice; standard input is laid aside for that."""
+def _opened(name: str, fields: Fields) -> Iterator[Input]:
+    """Open an input that is read twice; standard input is laid aside for that."""
     try:
         if name != "-":
-            with Path(name).open("rb") as file:
-                yield file
+            yield open_input(name, fields)
             return
-        with tempfile.TemporaryFile() as copy:
-            while data := sys.stdin.buffer.read(1 << 20):
-                copy.write(data)
-            yield copy
-    except OSError as error:
-        complaints.print(f"khulasa: {name}: {error.strerror}", style="red", markup=False)
+        with tempfile.NamedTemporaryFile(suffix=".jsonl") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+            yield open_input(copy.name, fields)
+    except (OSError, RunRefused) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        complaints.print(f"khulasa: {name}: {why}", style="red", markup=False)
         raise typer.Exit(2) from None
 
 
-def _look_through(file: IO[bytes]) -> "tuple[hashlib._Hash, list[tuple[int, str]]]":
-    """Return a digest of the articles' lines, and the bad lines, each with its number and what is wrong."""
+def _look_through(source: Input) -> "tuple[hashlib._Hash, list[tuple[str, str]]]":
+    """Return a digest of the articles, and of what is none the ids and what is wrong."""
     digest = hashlib.sha256()
-    bad: list[tuple[int, str]] = []
-    seen: dict[bytes, int] = {}
-    file.seek(0)
-    for number, line in _lines(file):
-        try:
-            parsed = _parsed(line)
-            name = id_of(parsed)
-            article_of(parsed)
-        except BadRequest as error:
-            bad.append((number, str(error)))
-            continue
-        first = seen.setdefault(hashlib.sha256(name.encode(errors="surrogatepass")).digest()[:16], number)
-        if first != number:
-            bad.append((number, f"id {name!r} is that of line {first}. Give each article one of its own."))
-            continue
-        digest.update(line)
+    bad: list[tuple[str, str]] = []
+    seen: set[bytes] = set()
+    for entry in source.entries():
+        if entry.article is None:
+            bad.append((entry.id, str(entry.error)))
+        elif _is_new(entry.id, seen):
+            article = entry.article
+            for part in (entry.id, article.title, article.text, article.html):
+                digest.update(hashlib.sha256(part.encode()).digest())
+        else:
+            bad.append((entry.id, "The id came before. Give each article one of its own."))
     return digest, bad
 
 
-def _articles(file: IO[bytes], *, leave_out: Container[int]) -> Iterator[tuple[str, Article]]:
-    for number, line in _lines(file):
-        if number not in leave_out:
-            parsed = _parsed(line)
-            yield id_of(parsed), article_of(parsed)
+def _articles(source: Input) -> Iterator[tuple[str, Article]]:
+    """Yield what `_look_through` found good."""
+    seen: set[bytes] = set()
+    for entry in source.entries():
+        if entry.article is not None and _is_new(entry.id, seen):
+            yield entry.id, entry.article
 
 
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers; of one that is too long only its beginning."""
-    number = 0
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        if len(line) > MAX_LINE_BYTES:
-            while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                pass
-        if line.strip():
-            yield number, line
+def _is_new(article_id: str, seen: set[bytes]) -> bool:
+    """Put an id to those that were seen; a million of their digests take some 60 MB."""
+    digest = hashlib.sha256(article_id.encode()).digest()[:16]
+    if digest in seen:
+        return False
+    seen.add(digest)
+    return True
 
 
 class _OtherContent(Exception):
@@ -279,17 +279,6 @@ def _go_on(file: IO[bytes], line: bytes, *, flush: bool) -> None:
     file.write(line)
     if flush:
         file.flush()
-
-
-def _parsed(line: bytes) -> Any:
-    if len(line) > MAX_LINE_BYTES:
-        raise BadRequest(f"The line has more than {MAX_LINE_BYTES} bytes, the limit.", reason="LINE_TOO_LONG")
-    try:
-        return json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise BadRequest("The line is not in UTF-8. Convert the file.", reason="UNREADABLE_RECORD") from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise BadRequest(f"The line is no JSON: {error}.", reason="UNREADABLE_RECORD") from None
 
 
 def _ask(gateway: str, call: Callable[[AsyncClient], Awaitable[Answer]]) -> Answer:

@@ -17,11 +17,15 @@ from khulasa.article_options import (
     Address,
     Boilerplate,
     Glossary,
+    IdField,
+    InputName,
     NoCache,
     Ratio,
     Sentences,
     SummaryFirst,
+    TextField,
     Timeout,
+    TitleField,
     Words,
     budget_of,
     glossary_of,
@@ -42,19 +46,12 @@ from khulasa.types import Article, Options, Priority, Result
 
 complaints = Console(stderr=True, soft_wrap=True)
 
-InputName = Annotated[
-    str,
-    typer.Argument(metavar="INPUT", help=".jsonl, .csv, .parquet, a folder of .txt and .html, or - for JSON lines."),
-]
 OutputName = Annotated[Path, typer.Argument(metavar="OUTPUT", help="A .jsonl file, or a folder for Parquet parts.")]
 AtOnce = Annotated[int, typer.Option(min=1, max=1000, help="Most articles at once; how many really is found out.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Do at most this many articles that are not done yet.")]
 OnlyFailed = Annotated[bool, typer.Option("--only-failed", help="Do only what the error file has.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, translate a few, say how long it would take.")]
 Patience = Annotated[float, typer.Option(min=0, help="Seconds without any answer after which the run stops.")]
-IdField = Annotated[str, typer.Option(help="Field or column of the id.")]
-TextField = Annotated[str, typer.Option(help="Field or column of the text.")]
-TitleField = Annotated[str, typer.Option(help="Field or column of the headline.")]
 CountsAsJson = Annotated[bool, typer.Option("--json", help="Print what came of it as one JSON object at the end.")]
 Engine = Annotated[str, typer.Option(metavar="gateway|ray", help="Who does it: a gateway, or actors of Ray.")]
 RayAddress = Annotated[str, typer.Option("--address", help="With ray: the cluster; else one is started here.")]

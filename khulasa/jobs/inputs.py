@@ -1,6 +1,9 @@
 """What a run reads: JSON lines, CSV, Parquet, folders of text and HTML, standard input. One article at a time.
 
 Every line, row or file becomes exactly one `Entry`: an article, or the reason why it is none. A bad one ends no run.
+A line, one object, other fields ignored so that an export can be used as it is:
+
+    {"id": "a-17", "text": "…", "title": "…"}      "html" in the place of "text" for a page; all but these are optional
 """
 
 import csv
@@ -20,9 +23,10 @@ from khulasa.errors import BadRequest, KhulasaError, UnreadableFile
 from khulasa.jobs.failures import RunRefused
 from khulasa.jobs.parquet import import_pyarrow
 from khulasa.reading import decode, looks_like_html
-from khulasa.records import MAX_ID_CHARS, article_of
 from khulasa.types import Article
 
+MAX_ID_CHARS = 200
+"""As the gateway has it."""
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """The longest article, 1,000,000 bytes, takes three times as much in JSON that escapes every letter; twice that, and
 other fields, still fit. A longer line is passed over without being held."""
@@ -351,11 +355,24 @@ def entry_of(row: Mapping[str, Any], number: int, fields: Fields) -> Entry:
     if len(article_id) > MAX_ID_CHARS:
         why = f"id has {len(article_id)} characters, the limit is {MAX_ID_CHARS}. Shorten it."
         return Entry(number, article_id[:MAX_ID_CHARS], error=BadRequest(why, reason="ID_TOO_LONG"))
-    parts = {"title": row.get(fields.title), "text": row.get(fields.text), "html": row.get("html")}
     try:
-        return _checked(number, article_id, article_of(parts))
-    except KhulasaError as error:
+        title, text, html = (_text(row, name) for name in (fields.title, fields.text, "html"))
+    except BadRequest as error:
         return Entry(number, article_id, error=error)
+    if text and html:
+        why = f"There is {fields.text} and html. Leave one out."
+        return Entry(number, article_id, error=BadRequest(why, reason="UNREADABLE_RECORD"))
+    if not text.strip() and not html.strip():
+        why = f"There is neither {fields.text} nor html."
+        return Entry(number, article_id, error=BadRequest(why, reason="ARTICLE_EMPTY"))
+    return _checked(number, article_id, Article(text=text, html=html, title=title))
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadRequest(f"{name} is of the kind {type(value).__name__}. Make it a string.", reason="UNREADABLE_RECORD")
+    return value or ""
 
 
 def _checked(number: int, article_id: str, article: Article) -> Entry:

@@ -13,6 +13,7 @@ import zstandard
 
 from khulasa.jobs.failures import RunRefused
 from khulasa.jobs.inputs import MAX_LINE_BYTES, Entry, Fields, open_input
+from khulasa.types import Article
 from tests.conftest import ARTICLES
 
 TEXT = "وصل الوزير إلى المدينة صباح اليوم."
@@ -40,6 +41,43 @@ def test_every_kind_gives_the_same_articles(tmp_path: Path) -> None:
     for name in ("a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.csv", "a.parquet"):
         found = [(e.id, e.article.text, e.article.title) for e in entries(tmp_path / name) if e.article]
         assert found == expected, name
+
+
+def test_an_export_is_read_as_it_is(tmp_path: Path) -> None:
+    """Fields that are none of ours are ignored, a number is an id, a page goes in as html."""
+    lines = [{"id": 17, "text": TEXT, "date": "2026-11-24", "html": None}, {"id": "a", "html": "<p>وصل</p>"}]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    assert [(entry.id, entry.article) for entry in entries(path)] == [
+        ("17", Article(text=TEXT)),
+        ("a", Article(html="<p>وصل</p>")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ([1], "MALFORMED_LINE"),
+        ("نص", "MALFORMED_LINE"),
+        ({"id": True, "text": "نص"}, "MALFORMED_LINE"),
+        ({"id": 1.5, "text": "نص"}, "MALFORMED_LINE"),
+        ({"id": "x" * 201, "text": "نص"}, "ID_TOO_LONG"),
+        ({"id": "a"}, "ARTICLE_EMPTY"),
+        ({"id": "a", "text": " \n"}, "ARTICLE_EMPTY"),
+        ({"id": "a", "text": ["نص"]}, "UNREADABLE_RECORD"),
+        ({"id": "a", "text": "نص", "title": 3}, "UNREADABLE_RECORD"),
+        ({"id": "a", "text": "نص", "html": "<p>نص</p>"}, "UNREADABLE_RECORD"),
+    ],
+)
+def test_a_line_that_is_no_article_is_named(tmp_path: Path, line: object, reason: str) -> None:
+    """What is wrong with a line is an error with a reason, and the lines around it are read."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join([LINES[0], json.dumps(line), LINES[1]]), encoding="utf-8")
+    before, bad, after = entries(path)
+    assert before.article
+    assert after.article
+    assert bad.error is not None
+    assert bad.error.reason == reason
 
 
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
