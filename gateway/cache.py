@@ -4,19 +4,17 @@ Values belong to a client. What others were answered is not found, unless the op
 """
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 import redis.asyncio
-import structlog
 import zstandard
 from google.protobuf.message import DecodeError
 from prometheus_client import Counter
-from redis.exceptions import RedisError
 
 from gateway.cache_key import CacheKey
 from gateway.cache_secrets import CONTENT_BYTES, CacheSecret, CacheSecrets, no_secrets
+from gateway.circuit_breaker import FAULTS, CircuitBreaker
 
 LOOKUPS = Counter("khulasa_cache_lookups_total", "Values asked of the cache, by outcome.", ["outcome"])
 HITS, MISSES = LOOKUPS.labels("hit"), LOOKUPS.labels("miss")
@@ -25,7 +23,6 @@ FAILURES = Counter("khulasa_cache_failures_total", "Cache operations that failed
 # A value larger than this was not written by us: the largest answer is below the largest message.
 MAX_VALUE_BYTES = 32 * 1024 * 1024
 FAILURES_TO_OPEN = 3
-OPEN_S = 5.0
 PURGE_AT_ONCE = 1000
 FEW_KEYS = 4
 
@@ -39,7 +36,6 @@ class Kept(Protocol):
 
 Value = TypeVar("Value", bound=Kept)
 Stored: TypeAlias = bytes | str | None
-log = structlog.get_logger()
 
 # Made once: a context of its own for every value would cost as much as unpacking it. Used on the event loop alone.
 _compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
@@ -51,11 +47,7 @@ class CacheAway(Exception):
 
 
 class Cache:
-    """Protobuf messages by client and key, compressed, with a checksum, and sealed if the secrets say so.
-
-    After three failures in a row the cache is left alone for five seconds, so that a Redis which hangs costs one time
-    limit now and then and not one for every article.
-    """
+    """Protobuf messages by client and key, compressed, with a checksum, and sealed if the secrets say so."""
 
     def __init__(self, url: str, *, timeout_s: float, secrets: CacheSecrets | None = None) -> None:
         # Each use below has a time limit; limits of the connection's own would start a second timer for each.
@@ -67,8 +59,7 @@ class Cache:
         self._waiting: list[tuple[Sequence[bytes], asyncio.Future[Sequence[Stored]]]] = []
         self._reading = False
         self._reader: asyncio.Task[None] | None = None
-        self._failures = 0
-        self._closed_again_at = 0.0
+        self._breaker = CircuitBreaker(FAILURES_TO_OPEN, opened="cache left alone for a while", closed="cache is back")
 
     async def get_many(self, keys: Sequence[CacheKey], kind: type[Value], *, client: str = "") -> list[Value | None]:
         """Return the value of each key, None where there is none that can be read: one round trip."""
@@ -85,7 +76,7 @@ class Cache:
 
     async def put_many(self, values: Mapping[CacheKey, tuple[Kept, float]], *, client: str = "") -> None:
         """Keep each message for its number of seconds: one round trip."""
-        if not values or not self._usable():
+        if not values or self._breaker.is_open:
             return
         secret = self._secrets()[0]
         packed = {
@@ -98,8 +89,8 @@ class Cache:
                 for key, (data, seconds) in packed.items():
                     pipeline.set(key, data, px=max(1, round(seconds * 1000)))
                 await pipeline.execute()
-            self._succeeded()
-        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            self._breaker.succeeded()
+        except FAULTS as error:
             self._failed(error)
 
     async def purge(self, client: str, contents: set[bytes] | None) -> int:
@@ -109,7 +100,7 @@ class Cache:
         """
         try:
             return sum([await self._purge(secret, client, contents) for secret in self._secrets()])
-        except (RedisError, OSError, TimeoutError, ValueError) as error:
+        except FAULTS as error:
             raise CacheAway from error
 
     async def _purge(self, secret: CacheSecret, client: str, contents: set[bytes] | None) -> int:
@@ -130,12 +121,12 @@ class Cache:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return bool(await self._redis.ping())
-        except (RedisError, OSError, TimeoutError, ValueError):
+        except FAULTS:
             return False
 
     async def close(self) -> None:
         """Close the connections. Work that is being cancelled may still come to keep something: it opens none anew."""
-        self._closed_again_at = math.inf
+        self._breaker.open_for_good()
         await self._redis.aclose()
 
     async def _read(self, keys: Sequence[bytes]) -> Sequence[Stored]:
@@ -181,33 +172,21 @@ class Cache:
 
     async def _mget(self, keys: Sequence[bytes]) -> Sequence[Stored]:
         """Return a value for each key, None for all if Redis is left alone or does not answer in time."""
-        if self._usable():
+        if not self._breaker.is_open:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     values: Sequence[Stored] = await self._redis.mget(keys)
                 if len(values) != len(keys):
                     raise ValueError(f"asked for {len(keys)} values, got {len(values)}")
-                self._succeeded()
+                self._breaker.succeeded()
                 return values
-            except (RedisError, OSError, TimeoutError, ValueError) as error:
+            except FAULTS as error:
                 self._failed(error)
         return [None] * len(keys)
 
-    def _usable(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._closed_again_at
-
-    def _succeeded(self) -> None:
-        if self._failures >= FAILURES_TO_OPEN:
-            log.info("cache is back")
-        self._failures = 0
-
     def _failed(self, error: BaseException) -> None:
         FAILURES.inc()
-        self._failures += 1
-        if self._failures >= FAILURES_TO_OPEN:
-            if self._failures == FAILURES_TO_OPEN:
-                log.warning("cache left alone for a while", why=type(error).__name__, again_s=OPEN_S)
-            self._closed_again_at = asyncio.get_running_loop().time() + OPEN_S
+        self._breaker.failed(error)
 
 
 def _pack(message: Kept) -> bytes:

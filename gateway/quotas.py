@@ -16,10 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import redis.asyncio
-import structlog
 from prometheus_client import Counter
-from redis.exceptions import RedisError
 
+from gateway.circuit_breaker import FAULTS, CircuitBreaker
 from services.harness.clients import Clients, Limits
 from services.harness.errors import Reason, Refusal
 
@@ -31,7 +30,6 @@ NO_LIMITS = Limits()
 LEASE_S = 30.0
 RENEW_S = 10.0
 AT_ONCE_RETRY_S = 1.0
-OPEN_S = 5.0
 DAY_S = 86_400
 
 # The clock is Redis's own, so that gateways need not agree. First all is asked, then all is taken: what is refused
@@ -84,8 +82,6 @@ if tonumber(ARGV[2]) > 0 and redis.call('HGET', KEYS[2], 'day') == ARGV[3] then
 end
 """
 
-log = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -119,8 +115,9 @@ class Quotas:
         self._defaults = defaults if defaults and defaults != NO_LIMITS else NO_LIMITS
         self._here = _Here()
         self._redis = _Shared(url, timeout_s) if url else None
-        self._away_until = 0.0
-        self._away = False
+        self._breaker = CircuitBreaker(
+            1, opened="limits counted by this gateway alone", closed="limits counted for all gateways again"
+        )
 
     def limits(self, name: str) -> Limits:
         """Return what the client may do now."""
@@ -165,31 +162,26 @@ class Quotas:
 
     async def _ask_shared(self, name: str, limits: Limits, characters: int, place: str) -> Admission | None:
         """Return what Redis says, None if it does not answer."""
-        if not self._redis or time.monotonic() < self._away_until:
+        if not self._redis or self._breaker.is_open:
             return None
         try:
             admission = await self._redis.admit(name, limits, characters, place)
-        except _FAULTS as error:
+        except FAULTS as error:
             FAILURES.inc()
-            self._away_until = time.monotonic() + OPEN_S
-            if not self._away:
-                log.warning("limits counted by this gateway alone", why=type(error).__name__)
-            self._away = True
+            self._breaker.failed(error)
             return None
-        if self._away:
-            log.info("limits counted for all gateways again")
-        self._away = False
+        self._breaker.succeeded()
         return admission
 
     async def _renew(self, name: str, place: str) -> None:
         while self._redis:
             await asyncio.sleep(RENEW_S)
-            with contextlib.suppress(*_FAULTS):
+            with contextlib.suppress(*FAULTS):
                 await self._redis.renew(name, place)
 
     async def _leave_shared(self, name: str, place: str, give_back: int, day: int) -> None:
         if self._redis:
-            with contextlib.suppress(*_FAULTS):  # then the place is free when its lease ends
+            with contextlib.suppress(*FAULTS):  # then the place is free when its lease ends
                 await self._redis.leave(name, place, give_back, day)
 
 
@@ -264,9 +256,6 @@ class _Here:
         counts.held -= 1
         if counts.day == day:
             counts.used -= give_back
-
-
-_FAULTS = (RedisError, OSError, TimeoutError, ValueError)
 
 
 def _numbers(limits: Limits) -> tuple[int, int, int]:
