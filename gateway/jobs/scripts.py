@@ -157,11 +157,11 @@ while at <= last do
   end
   at = at + 5
 end
-for alone = at + 1, at + tonumber(ARGV[at]) do redis.call('XADD', of('todo'), '*', 'i', ARGV[alone]) end
-if entry ~= '' then
-  redis.call('XACK', of('todo'), 'workers', entry)
-  redis.call('XDEL', of('todo'), entry)
+-- Said again after a time limit, what it began is not begun twice.
+if entry == '' or redis.call('XACK', of('todo'), 'workers', entry) == 1 then
+  for alone = at + 1, at + tonumber(ARGV[at]) do redis.call('XADD', of('todo'), '*', 'i', ARGV[alone]) end
 end
+if entry ~= '' then redis.call('XDEL', of('todo'), entry) end
 if number('done') + number('failed') == number('articles') then finish('ENDED', now, keep_ms) end
 return get('state')
 """

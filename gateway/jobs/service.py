@@ -63,8 +63,10 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         async with _answering(), _found(job_id):
             job = await self._store.get(job_id, caller.name())  # first: if it has ended by now, no results come after
             results = await self._store.results(job_id, start=start, count=count, max_bytes=PAGE_BYTES)
+            if not results and start < job.done + job.failed:
+                raise Gone  # removed since
         end = start + len(results)
-        more = job.state == State.RUNNING or (end < job.done + job.failed and bool(results))
+        more = job.state == State.RUNNING or end < job.done + job.failed
         return jobs_pb2.ListJobResultsResponse(results=results, next_page_token=_token(job_id, end) if more else "")
 
 
@@ -94,8 +96,8 @@ class OperationsService(operations_pb2_grpc.OperationsServicer):  # type: ignore
         count = _page_size(request.page_size)
         before = _job_before(request.page_token)
         async with _answering():
-            jobs = await self._store.of_caller(caller.name(), count=count, before=before)
-        token = _packed(jobs[-1].id) if len(jobs) == count else ""
+            jobs, before = await self._store.of_caller(caller.name(), count=count, before=before)
+        token = _packed(before) if before else ""
         return operations_pb2.ListOperationsResponse(operations=map(operation_of, jobs), next_page_token=token)
 
     async def WaitOperation(

@@ -233,8 +233,11 @@ class JobStore:
             raise Gone
         return found
 
-    async def of_caller(self, caller: str, *, count: int, before: str = "") -> Sequence[Job]:
-        """Return the caller's jobs, newest first: at most `count`, those before the job `before`."""
+    async def of_caller(self, caller: str, *, count: int, before: str = "") -> tuple[Sequence[Job], str]:
+        """Return the caller's jobs, newest first, at most `count` before the job `before`, and what comes before next.
+
+        That is empty where there are no more. A job that is removed meanwhile leaves a page shorter, not the last.
+        """
         highest = f"({before}" if before else "+"
         names = await self._redis.zrevrangebylex(f"{ROOT}:callers:{caller}", highest, "-", start=0, num=count)
         found = []
@@ -243,7 +246,7 @@ class JobStore:
                 found.append(await self.get(_text(name), caller))
             except Gone:  # removed since
                 continue
-        return found
+        return found, _text(names[-1]) if len(names) == count else ""
 
     async def results(self, job: str, *, start: int, count: int, max_bytes: int) -> list[jobs_pb2.JobResult]:
         """Return the results from place `start`: at most `count`, and `max_bytes` but one at least. Raises Gone."""

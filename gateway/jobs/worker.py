@@ -40,6 +40,7 @@ PASSING = {
     Reason.SUMMARIZER_UNAVAILABLE,
     Reason.DRAINING,
     Reason.NOT_READY,
+    Reason.MODEL_UNEXPECTED,  # while translators are upgraded after the gateways
 }
 """What passes by itself: waited for, however long."""
 OF_THE_CALLER = {Reason.RATE_EXCEEDED, Reason.TOO_MANY_AT_ONCE, Reason.QUOTA_EXCEEDED}

@@ -411,7 +411,7 @@ async def test_jobs_are_listed_newest_first(client: AsyncClient, stack: Stack) -
 async def test_what_passes_by_itself_is_waited_for(
     client: AsyncClient, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An overloaded or missing translator delays a job and fails no article, however often it refuses."""
+    """A translator that is overloaded, missing or not yet upgraded delays a job and fails no article, however often."""
     assert stack.pipeline
     monkeypatch.setattr(worker, "LONGEST_WAIT_S", 0.02)
     translate = stack.pipeline.downstream.translate
@@ -421,7 +421,7 @@ async def test_what_passes_by_itself_is_waited_for(
         nonlocal refused
         refused += 1
         if refused <= 30:
-            reason = (Reason.OVERLOADED, Reason.TRANSLATOR_UNAVAILABLE)[refused % 2]
+            reason = (Reason.OVERLOADED, Reason.TRANSLATOR_UNAVAILABLE, Reason.MODEL_UNEXPECTED)[refused % 3]
             raise Refusal(reason, "Come back later.", retry_after_s=0.01)
         return await translate(*arguments)  # type: ignore[arg-type]
 

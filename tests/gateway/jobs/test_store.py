@@ -55,6 +55,28 @@ async def test_a_result_counts_once(store: JobStore) -> None:
     assert [(one.id, one.result.provenance.model) for one in kept] == [("a-0", "first"), ("a-1", "")]
 
 
+async def test_what_has_to_be_done_alone_is_begun_once(store: JobStore) -> None:
+    """Said again after a time limit, with an outcome that nobody knows, it is not worked on twice."""
+    job = await begin(store, 2)
+    first, _ = await take_all(store, job, "w")
+    for _ in range(2):
+        await store.settle(job, [result(0)], entry=first.entry, alone=[1])
+    assert [taken.index for taken in await take_all(store, job, "w")] == [1]
+
+
+async def test_a_job_that_goes_leaves_the_next_page_reachable(store: JobStore, jobs_url: str) -> None:
+    """A page from which one is removed while it is read is shorter, and not the last."""
+    jobs = sorted([await begin(store, 1, request_id=f"{n}") for n in range(4)], reverse=True)
+    async with Redis.from_url(jobs_url) as connection:
+        [meta] = [key async for key in connection.scan_iter(match=f"*{jobs[1]}*meta*")]
+        await connection.delete(meta)
+    page, before = await store.of_caller("", count=2)
+    assert [job.id for job in page] == jobs[:1]
+    page, before = await store.of_caller("", count=2, before=before)
+    assert [job.id for job in page] == jobs[2:]
+    assert await store.of_caller("", count=2, before=before) == ([], "")
+
+
 async def test_articles_are_taken_once(store: JobStore) -> None:
     """Workers that take from one job at the same time share it without an article twice."""
     job = await begin(store, 30)
