@@ -19,6 +19,7 @@ from khulasa.v1 import (
 )
 from services.harness import deadline, relay, tracing
 from services.harness.errors import Reason, Refusal
+from services.harness.logs import log_internal_error
 from services.harness.watched_files import WatchedFiles
 
 # Time kept back from what the caller gave, to bring the answer home.
@@ -133,7 +134,11 @@ class Downstream:
         While replicas are upgraded one after the other some have it and some do not; each call goes to another one.
         """
         request = translator_pb2.TranslateParagraphsRequest(
-            paragraphs=paragraphs, model_digest=model.digest, glossary_terms=terms
+            paragraphs=paragraphs,
+            model_digest=model.digest,
+            engine=model.engine,
+            pipeline=model.pipeline,
+            glossary_terms=terms,
         )
         for replica in range(REPLICAS_TO_ASK):
             try:
@@ -214,10 +219,13 @@ class Downstream:
         """
         while True:
             await asyncio.sleep(every_s)
-            self.take_up_certificates()
-            for ask in (self.ask_model, self.ask_ranking):
-                with contextlib.suppress(Refusal):
-                    await ask()
+            try:
+                self.take_up_certificates()
+                for ask in (self.ask_model, self.ask_ranking):
+                    with contextlib.suppress(Refusal):
+                        await ask()
+            except Exception:  # a fault of ours must not end this for good, and nobody else would see it
+                log_internal_error()
 
     def take_up_certificates(self) -> None:
         """Connect anew if a certificate was changed: gRPC reads a client's only once. Calls in hand end as before."""

@@ -25,31 +25,31 @@ _sym_db = _symbol_database.Default()
 from khulasa.v1 import article_pb2 as khulasa_dot_v1_dot_article__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkhulasa/v1/translator.proto\x12\nkhulasa.v1\x1a\x18khulasa/v1/article.proto\"x\n\x1aTranslateParagraphsRequest\x12\x12\n\nparagraphs\x18\x01 \x03(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x30\n\x0eglossary_terms\x18\x03 \x03(\x0b\x32\x18.khulasa.v1.GlossaryTerm\"t\n\x1bTranslateParagraphsResponse\x12\x33\n\nparagraphs\x18\x01 \x03(\x0b\x32\x1f.khulasa.v1.TranslatedParagraph\x12 \n\x05model\x18\x02 \x01(\x0b\x32\x11.khulasa.v1.Model\">\n\x13TranslatedParagraph\x12\'\n\tsentences\x18\x01 \x03(\x0b\x32\x14.khulasa.v1.Sentence\",\n\x16SplitParagraphsRequest\x12\x12\n\nparagraphs\x18\x01 \x03(\t\"I\n\x17SplitParagraphsResponse\x12.\n\nparagraphs\x18\x01 \x03(\x0b\x32\x1a.khulasa.v1.SplitParagraph\"Y\n\x0eSplitParagraph\x12#\n\tsentences\x18\x01 \x03(\x0b\x32\x10.khulasa.v1.Span\x12\x11\n\tfragments\x18\x02 \x03(\x05\x12\x0f\n\x07\x66oreign\x18\x03 \x03(\x05\"\x16\n\x14\x44\x65scribeModelRequest\"9\n\x15\x44\x65scribeModelResponse\x12 \n\x05model\x18\x01 \x01(\x0b\x32\x11.khulasa.v1.Model\"\x8a\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08pipeline\x18\x04 \x01(\t\x12\x17\n\x0fsource_language\x18\x05 \x01(\t\x12\x17\n\x0ftarget_language\x18\x06 \x01(\t\x12\x0f\n\x07licence\x18\x07 \x01(\t2\xa6\x02\n\nTranslator\x12\x66\n\x13TranslateParagraphs\x12&.khulasa.v1.TranslateParagraphsRequest\x1a\'.khulasa.v1.TranslateParagraphsResponse\x12Z\n\x0fSplitParagraphs\x12\".khulasa.v1.SplitParagraphsRequest\x1a#.khulasa.v1.SplitParagraphsResponse\x12T\n\rDescribeModel\x12 .khulasa.v1.DescribeModelRequest\x1a!.khulasa.v1.DescribeModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkhulasa/v1/translator.proto\x12\nkhulasa.v1\x1a\x18khulasa/v1/article.proto\"\x9a\x01\n\x1aTranslateParagraphsRequest\x12\x12\n\nparagraphs\x18\x01 \x03(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x30\n\x0eglossary_terms\x18\x03 \x03(\x0b\x32\x18.khulasa.v1.GlossaryTerm\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x10\n\x08pipeline\x18\x05 \x01(\t\"t\n\x1bTranslateParagraphsResponse\x12\x33\n\nparagraphs\x18\x01 \x03(\x0b\x32\x1f.khulasa.v1.TranslatedParagraph\x12 \n\x05model\x18\x02 \x01(\x0b\x32\x11.khulasa.v1.Model\">\n\x13TranslatedParagraph\x12\'\n\tsentences\x18\x01 \x03(\x0b\x32\x14.khulasa.v1.Sentence\",\n\x16SplitParagraphsRequest\x12\x12\n\nparagraphs\x18\x01 \x03(\t\"I\n\x17SplitParagraphsResponse\x12.\n\nparagraphs\x18\x01 \x03(\x0b\x32\x1a.khulasa.v1.SplitParagraph\"Y\n\x0eSplitParagraph\x12#\n\tsentences\x18\x01 \x03(\x0b\x32\x10.khulasa.v1.Span\x12\x11\n\tfragments\x18\x02 \x03(\x05\x12\x0f\n\x07\x66oreign\x18\x03 \x03(\x05\"\x16\n\x14\x44\x65scribeModelRequest\"9\n\x15\x44\x65scribeModelResponse\x12 \n\x05model\x18\x01 \x01(\x0b\x32\x11.khulasa.v1.Model\"\x8a\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08pipeline\x18\x04 \x01(\t\x12\x17\n\x0fsource_language\x18\x05 \x01(\t\x12\x17\n\x0ftarget_language\x18\x06 \x01(\t\x12\x0f\n\x07licence\x18\x07 \x01(\t2\xa6\x02\n\nTranslator\x12\x66\n\x13TranslateParagraphs\x12&.khulasa.v1.TranslateParagraphsRequest\x1a\'.khulasa.v1.TranslateParagraphsResponse\x12Z\n\x0fSplitParagraphs\x12\".khulasa.v1.SplitParagraphsRequest\x1a#.khulasa.v1.SplitParagraphsResponse\x12T\n\rDescribeModel\x12 .khulasa.v1.DescribeModelRequest\x1a!.khulasa.v1.DescribeModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'khulasa.v1.translator_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSLATEPARAGRAPHSREQUEST']._serialized_start=69
-  _globals['_TRANSLATEPARAGRAPHSREQUEST']._serialized_end=189
-  _globals['_TRANSLATEPARAGRAPHSRESPONSE']._serialized_start=191
-  _globals['_TRANSLATEPARAGRAPHSRESPONSE']._serialized_end=307
-  _globals['_TRANSLATEDPARAGRAPH']._serialized_start=309
-  _globals['_TRANSLATEDPARAGRAPH']._serialized_end=371
-  _globals['_SPLITPARAGRAPHSREQUEST']._serialized_start=373
-  _globals['_SPLITPARAGRAPHSREQUEST']._serialized_end=417
-  _globals['_SPLITPARAGRAPHSRESPONSE']._serialized_start=419
-  _globals['_SPLITPARAGRAPHSRESPONSE']._serialized_end=492
-  _globals['_SPLITPARAGRAPH']._serialized_start=494
-  _globals['_SPLITPARAGRAPH']._serialized_end=583
-  _globals['_DESCRIBEMODELREQUEST']._serialized_start=585
-  _globals['_DESCRIBEMODELREQUEST']._serialized_end=607
-  _globals['_DESCRIBEMODELRESPONSE']._serialized_start=609
-  _globals['_DESCRIBEMODELRESPONSE']._serialized_end=666
-  _globals['_MODEL']._serialized_start=669
-  _globals['_MODEL']._serialized_end=807
-  _globals['_TRANSLATOR']._serialized_start=810
-  _globals['_TRANSLATOR']._serialized_end=1104
+  _globals['_TRANSLATEPARAGRAPHSREQUEST']._serialized_start=70
+  _globals['_TRANSLATEPARAGRAPHSREQUEST']._serialized_end=224
+  _globals['_TRANSLATEPARAGRAPHSRESPONSE']._serialized_start=226
+  _globals['_TRANSLATEPARAGRAPHSRESPONSE']._serialized_end=342
+  _globals['_TRANSLATEDPARAGRAPH']._serialized_start=344
+  _globals['_TRANSLATEDPARAGRAPH']._serialized_end=406
+  _globals['_SPLITPARAGRAPHSREQUEST']._serialized_start=408
+  _globals['_SPLITPARAGRAPHSREQUEST']._serialized_end=452
+  _globals['_SPLITPARAGRAPHSRESPONSE']._serialized_start=454
+  _globals['_SPLITPARAGRAPHSRESPONSE']._serialized_end=527
+  _globals['_SPLITPARAGRAPH']._serialized_start=529
+  _globals['_SPLITPARAGRAPH']._serialized_end=618
+  _globals['_DESCRIBEMODELREQUEST']._serialized_start=620
+  _globals['_DESCRIBEMODELREQUEST']._serialized_end=642
+  _globals['_DESCRIBEMODELRESPONSE']._serialized_start=644
+  _globals['_DESCRIBEMODELRESPONSE']._serialized_end=701
+  _globals['_MODEL']._serialized_start=704
+  _globals['_MODEL']._serialized_end=842
+  _globals['_TRANSLATOR']._serialized_start=845
+  _globals['_TRANSLATOR']._serialized_end=1139
 # @@protoc_insertion_point(module_scope)

@@ -26,8 +26,15 @@ class TranslateParagraphsRequest(_message.Message):
     PARAGRAPHS_FIELD_NUMBER: _builtins.int
     MODEL_DIGEST_FIELD_NUMBER: _builtins.int
     GLOSSARY_TERMS_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    PIPELINE_FIELD_NUMBER: _builtins.int
     model_digest: _builtins.str
     """Optional. The digest of the model that must translate; by default the one that is loaded, whichever it is."""
+    engine: _builtins.str
+    """Optional. As `model_digest`, for what else of `Model` can change an answer: while replicas are upgraded, another one of
+    the same weights is another model.
+    """
+    pipeline: _builtins.str
     @_builtins.property
     def paragraphs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Required. At most 20,000 paragraphs of at most 1,000,000 bytes of UTF-8 together. A paragraph may be empty."""
@@ -42,10 +49,12 @@ class TranslateParagraphsRequest(_message.Message):
         paragraphs: _abc.Iterable[_builtins.str] | None = ...,
         model_digest: _builtins.str = ...,
         glossary_terms: _abc.Iterable[_article_pb2.GlossaryTerm] | None = ...,
+        engine: _builtins.str = ...,
+        pipeline: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["glossary_terms", b"glossary_terms", "model_digest", b"model_digest", "paragraphs", b"paragraphs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "glossary_terms", b"glossary_terms", "model_digest", b"model_digest", "paragraphs", b"paragraphs", "pipeline", b"pipeline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

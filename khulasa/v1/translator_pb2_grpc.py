@@ -60,7 +60,8 @@ class TranslatorServicer:
         """Splits each paragraph into sentences and translates them.
         INVALID_ARGUMENT     TOO_MANY_PARAGRAPHS, PARAGRAPHS_TOO_LONG, TOO_MANY_TERMS, TERM_EMPTY, TERM_TOO_LONG,
         TERM_UNREADABLE, REPEATED_TERM
-        FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`
+        FAILED_PRECONDITION  MODEL_CHANGED: this translator's model is not `model_digest`, its engine not `engine`, or its
+        pipeline not `pipeline`
         RESOURCE_EXHAUSTED   OVERLOADED: the queue is full, or there is no time for the call before its deadline, or only
         at the cost of calls let in before; told at once, and safe to try again after
         RetryInfo.retry_delay

@@ -55,13 +55,7 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
         relay.receive(context.invocation_metadata())
         translator = self._ready()
         _check_size(request.paragraphs)
-        if request.model_digest not in ("", self._model.digest):
-            raise Refusal(
-                Reason.MODEL_CHANGED,
-                f"The model here is {self._model.digest}, not {request.model_digest}. Ask with DescribeModel again.",
-                expected=request.model_digest,
-                actual=self._model.digest,
-            )
+        self._check_model(request)
         terms = [Term(term.source, term.target) for term in request.glossary_terms]
         paragraphs = await translator.translate(request.paragraphs, terms)
         sentences = [sentence for paragraph in paragraphs for sentence in paragraph]
@@ -84,6 +78,22 @@ class TranslatorService(translator_pb2_grpc.TranslatorServicer):
             ],
             model=self._model,
         )
+
+    def _check_model(self, request: translator_pb2.TranslateParagraphsRequest) -> None:
+        """Raise Refusal if the caller wants another model than this, or the same one in another engine or pipeline."""
+        here = self._model
+        for part, expected, actual in (
+            ("model", request.model_digest, here.digest),
+            ("engine", request.engine, here.engine),
+            ("pipeline", request.pipeline, here.pipeline),
+        ):
+            if expected not in ("", actual):
+                raise Refusal(
+                    Reason.MODEL_CHANGED,
+                    f"The {part} here is {actual}, not {expected}. Ask with DescribeModel again.",
+                    expected=expected,
+                    actual=actual,
+                )
 
     async def SplitParagraphs(
         self, request: translator_pb2.SplitParagraphsRequest, context: Context
