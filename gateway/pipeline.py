@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from prometheus_client import Counter
@@ -42,6 +42,7 @@ GROUPS_AT_ONCE = 4
 
 Event = gateway_pb2.StreamArticleResponse
 Kind = article_pb2.ParagraphKind
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,22 +266,28 @@ class _Run:
             for number, indices in enumerate(groups)
             for place, index in enumerate(indices)
         }
-        new: dict[cache_key.CacheKey, tuple[translator_pb2.TranslatedParagraph, float]] = {}
         try:
             for index, paragraph in enumerate(known):
                 if paragraph is None:
                     task, place = task_of[index]
                     waited_since = time.perf_counter()
-                    paragraph = (await task)[place]
+                    paragraph = (await _first_of(task, tasks))[place]
                     self._translation_s += time.perf_counter() - waited_since
-                    new[keys[index]] = (paragraph, self._lifetime(is_doubtful(paragraph.sentences)))
                 yield paragraph
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if not self._options.bypass_cache:
-                await self._cache.put_many(new, client=self._owner)  # also what was done of an article that then failed
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            if not self._options.bypass_cache:  # also for what was done of an article that then failed
+                await self._cache.put_many(
+                    {
+                        keys[index]: (paragraph, self._lifetime(is_doubtful(paragraph.sentences)))
+                        for indices, result in zip(groups, ended, strict=True)
+                        if not isinstance(result, BaseException)
+                        for index, paragraph in zip(indices, result, strict=True)
+                    },
+                    client=self._owner,
+                )
 
     async def _translate_chosen(
         self, title: str, text: str, cut: Sequence[paragraphs.Paragraph]
@@ -424,6 +431,16 @@ class _Run:
     def _lifetime(self, flagged: bool) -> float:
         lifetimes = self._pipeline.lifetimes
         return lifetimes.flagged_s if flagged else lifetimes.sound_s
+
+
+async def _first_of(task: "asyncio.Task[Done]", tasks: Sequence["asyncio.Task[Done]"]) -> Done:
+    """Return the result of `task`. Raises at once what any of `tasks` raises: an article is done as a whole or not."""
+    while not task.done():
+        await asyncio.wait([each for each in tasks if not each.done()], return_when=asyncio.FIRST_COMPLETED)
+        for each in tasks:
+            if each.done():
+                each.result()
+    return task.result()
 
 
 def add(answer: gateway_pb2.ProcessArticleResponse, event: Event) -> None:

@@ -13,6 +13,7 @@ from gateway.pipeline import HEAD_START_S
 from khulasa import Article, AsyncClient, DeadlineExceeded, Overloaded, Priority
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
 from services.harness import caller, deadline, priority, work
+from services.harness.errors import Reason, Refusal
 from services.harness.terms import Term
 from services.translator.admission import GRACE_S
 from services.translator.engine import Search
@@ -127,6 +128,35 @@ async def test_all_of_an_article_waits_while_its_beginning_is_decoded(
     stack.engine.released.set()
     sentences = [s for paragraph in (await answering).translation.paragraphs for s in paragraph.sentences]
     assert waiting == len({sentence.source for sentence in sentences}) > 10
+
+
+async def test_a_refused_part_ends_the_article_at_once_and_what_was_done_is_kept(
+    client: AsyncClient, stack: Stack, flood: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the first part of an article whose second is refused, and the third is not translated again."""
+    assert stack.pipeline
+    translate = stack.pipeline.downstream.translate
+    calls, third_done, for_ever = 0, asyncio.Event(), asyncio.Event()
+
+    async def in_parts(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        match calls:
+            case 1:
+                await for_ever.wait()
+            case 2:
+                await third_done.wait()
+                raise Refusal(Reason.OVERLOADED, "No.", retry_after_s=60)
+        answer = await translate(*arguments)  # type: ignore[arg-type]
+        third_done.set()
+        return answer
+
+    monkeypatch.setattr(stack.pipeline.downstream, "translate", in_parts)
+    article = Article(text="\n".join(numbered(flood, 12)))
+    with pytest.raises(Overloaded):
+        await client.process(article)
+    monkeypatch.setattr(stack.pipeline.downstream, "translate", translate)
+    assert (await client.process(article)).provenance.cached_paragraphs > 0
 
 
 async def test_who_joins_with_more_time_is_not_late_with_the_first(stack: Stack, flood: str) -> None:
