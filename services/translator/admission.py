@@ -40,19 +40,15 @@ class Work:
     caller: Hashable
     lane: str
     ends_at: float
-    announced: float = 0.0
-    """Tokens of calls that have not come yet, by estimate."""
+    announced: int = 0
+    """Characters of calls that have not come yet. Not tokens: how many those are is another estimate at each call, and
+    what was let in is not to be refused for that."""
     unread: float = 0.0
     """Tokens of calls that are here and not yet split into sentences, by estimate."""
     waiting: dict[Search, float] = field(default_factory=lambda: dict.fromkeys(Search, 0.0))
     """Tokens of sentences of which no batch has been begun."""
     chars: int = 0
     calls: int = 0
-
-    def tokens(self) -> dict[Search, float]:
-        """Return what is still to be begun."""
-        plain = self.announced + self.unread + self.waiting[Search.PLAIN]
-        return {Search.PLAIN: plain, Search.SAFER: self.waiting[Search.SAFER]}
 
 
 class Admission:
@@ -93,29 +89,31 @@ class Admission:
         be let in, or the call has more than was announced and that cannot.
         """
         tokens = self._speed.tokens_of(chars)
-        work = self._works.get(key)
-        announced = work.announced if work else self._speed.tokens_of(max(chars, whole_chars))
-        excess = max(0.0, tokens - announced) if work else announced
-        if work is None:
-            trial = Work(caller, lane, ends_at, chars=max(chars, whole_chars))
-            self._check_room(trial)
+        if work := self._works.get(key):
+            announced, excess = work.announced, max(0, chars - work.announced)
+            work.ends_at = max(work.ends_at, ends_at)  # also where the call is refused: who joined has more time
         else:
-            trial = work
-        if excess > 1:  # below one token it is the rounding of an estimate that has moved since
-            self._check_time(trial, excess)
-        work = self._works.setdefault(key, trial)
-        work.ends_at = max(work.ends_at, ends_at)
-        work.announced = max(0.0, announced - tokens)
+            announced = excess = max(chars, whole_chars)
+            work = Work(caller, lane, ends_at, chars=announced)
+            self._check_room(work)
+        if excess:
+            self._check_time(work, self._speed.tokens_of(excess))
+        self._works[key] = work
+        work.announced = max(0, announced - chars)
         work.unread += tokens
         work.calls += 1
         return work, tokens
+
+    def knows(self, key: Hashable) -> bool:
+        """Tell whether a call of that work was let in, and the work is not done."""
+        return key in self._works
 
     def leave(self, key: Hashable, work: Work) -> None:
         """End a call of `work`. The work is forgotten with its last call, or after a grace if more were announced."""
         work.calls -= 1
         if work.calls:
             return
-        if work.announced > 1:
+        if work.announced:
             self._later(GRACE_S, lambda: self._forget(key, work))
         else:
             self._forget(key, work)
@@ -125,7 +123,8 @@ class Admission:
 
         What it was let in with foresees them, so this is for speed that has fallen since.
         """
-        if not self._has_time(work.ends_at, self.seconds_until_done(work, {Search.PLAIN: 0.0, Search.SAFER: tokens})):
+        needs_s = self.seconds_until_done(work, {Search.PLAIN: 0.0, Search.SAFER: tokens})
+        if needs_s > work.ends_at - self._clock():
             raise Refusal(Reason.OVERLOADED, "There is no time left for a second try.", retry_after_s=MIN_RETRY_S)
 
     def seconds_until_done(self, work: Work, more: dict[Search, float] | None = None) -> float:
@@ -183,9 +182,6 @@ class Admission:
         harmed = then_s > before_s and before_s <= left_s
         return max(0.0, then_s * MARGIN - left_s) if harmed else 0.0
 
-    def _has_time(self, ends_at: float, seconds: float) -> bool:
-        return seconds <= ends_at - self._clock()
-
     def _backlog_s(self) -> float:
         works = list(self._works.values())
         waiting_s = sum(self._costs(works, None, dict.fromkeys(Search, 0.0)).values())
@@ -213,15 +209,20 @@ class Admission:
         ]
 
     def _costs(self, works: Sequence[Work], changed: Work | None, more: dict[Search, float]) -> dict[Work, float]:
-        tokens = {work: work.tokens() for work in works}
+        tokens = {work: self._tokens(work) for work in works}
         if changed is not None:
             for search in Search:
                 tokens[changed][search] += more[search]
         together = self._together(sum(sum(each.values()) for each in tokens.values()))
         return {work: self._speed.seconds_of(each, together=together) for work, each in tokens.items()}
 
+    def _tokens(self, work: Work) -> dict[Search, float]:
+        """Return what of a work is still to be begun."""
+        plain = self._speed.tokens_of(work.announced) + work.unread + work.waiting[Search.PLAIN]
+        return {Search.PLAIN: plain, Search.SAFER: work.waiting[Search.SAFER]}
+
     def _batch_s(self, works: Sequence[Work]) -> float:
-        together = self._together(sum(sum(work.tokens().values()) for work in works))
+        together = self._together(sum(sum(self._tokens(work).values()) for work in works))
         return self._speed.batch_seconds(Search.PLAIN, together)
 
     def _together(self, tokens: float) -> float:

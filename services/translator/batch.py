@@ -58,9 +58,9 @@ def batch_budget(waiting: float, batch_tokens: int, *, workers: int) -> float:
 def choose_batch(lengths: Sequence[int], budget: float, cost: BatchCost) -> list[int]:
     """Return the indices of a batch: the first sentence and those like it in length; `lengths` are in turn.
 
-    The nearest in length come first, until the next would make a token dearer, or the longest sentence times the size
-    would pass `budget`, which bounds memory and the time others wait. A single sentence is a batch whatever its
-    length.
+    Of the batches that the nearest in length make, it is the one whose tokens are cheapest. The longest sentence times
+    the size never passes `budget`, which bounds memory and the time others wait, but a single sentence is a batch
+    whatever its length.
     """
     first = max(1, lengths[0])
     order = [0, *sorted(range(1, len(lengths)), key=lambda index: (abs(lengths[index] - first), index))]

@@ -43,6 +43,8 @@ With an engine that takes 320 ms for a batch and 92 for each of its sentences, a
 throughput with 4 callers, 5 % with a lone one whose article comes in several calls, and loses nothing with 32. Five
 times as long gains no more.
 """
+ROOM_FOR_JOBS = 0.5
+"""Of the queue: what people wait for finds room, whatever jobs have there."""
 POOL = 1024
 """Sentences among which a batch finds those of like length; a batch has about 32."""
 
@@ -53,6 +55,8 @@ class _Sentence:
 
     tokens: list[str]
     search: Search
+    lane: str
+    """Of who wanted it first."""
     claims: dict["_Claim", None] = field(default_factory=dict)
     decoding: bool = False
 
@@ -98,7 +102,7 @@ class Place:
         If the caller is cancelled, what waits for it alone is dropped.
         """
         tokens = sum(map(len, sentences))
-        if not self._first_tokens:
+        if tokens and not self._first_tokens:  # what is no Arabic says nothing of how many tokens Arabic has
             self._queue.speed.saw_call(self._chars, tokens)
         self._first_tokens += tokens
         self._read()
@@ -148,9 +152,11 @@ class TranslationQueue:
         self._trimmer = Trimmer()
         self._batch_tokens = batch_tokens
         self._capacity = capacity
+        self._room_for_jobs = max(1, round(capacity * ROOM_FOR_JOBS))
         self._window = window
         self._sentences: dict[Hashable, _Sentence] = {}
         self._waiting = 0
+        self._waiting_jobs = 0
         self._waiting_cost = 0
         self._in_hand: list[float] = []
         """When each of the batches that are being decoded will be done, as foretold."""
@@ -192,11 +198,11 @@ class TranslationQueue:
 
         Raises Refusal (OVERLOADED) if the queue is full, or what the call is part of cannot be done in its time.
         """
-        if self._waiting >= self._capacity:
-            raise self._full()
         whole = harness_work.current()
         key: Hashable = whole.id if whole else object()
         lane = priority.name()
+        if self._room_for(lane) <= 0 and not self._admission.knows(key):  # who is in is fed as others are answered
+            raise self._full(lane)
         work, tokens = self._admission.enter(
             key,
             caller=caller.name() or key,
@@ -233,8 +239,8 @@ class TranslationQueue:
 
     def check_more(self, work: Work, sentences: int, tokens: int) -> None:
         """Raise Refusal (OVERLOADED) if a call that is in has no room or time for second tries."""
-        if self._waiting + min(sentences, self._window) > self._capacity:
-            raise self._full()
+        if self._room_for(work.lane) < min(sentences, self._window):
+            raise self._full(work.lane)
         self._admission.check_more(work, tokens)
 
     async def answers(self, work: Work, sentences: Sequence[list[str]], search: Search) -> list[Any]:
@@ -245,7 +251,7 @@ class TranslationQueue:
         try:
             for tokens in sentences:
                 await places.acquire()
-                while self._waiting >= self._capacity:
+                while self._room_for(work.lane) <= 0:
                     self._room.clear()
                     await self._room.wait()
                 claims.append(self._enter(work, tokens, search))
@@ -272,18 +278,26 @@ class TranslationQueue:
                 claim.answer.cancel()
         self._threads.shutdown(wait=True)
 
-    def _full(self) -> Refusal:
+    def _room_for(self, lane: str) -> int:
+        """Return for how many more sentences of a lane there is room."""
+        left = self._capacity - self._waiting
+        return min(left, self._room_for_jobs - self._waiting_jobs) if lane == priority.JOB else left
+
+    def _full(self, lane: str) -> Refusal:
+        waiting, limit, whose = self._waiting, self._capacity, ""
+        if lane == priority.JOB and self._room_for(lane) < limit - waiting:
+            waiting, limit, whose = self._waiting_jobs, self._room_for_jobs, " of jobs"
+        again = f"Try again in {RETRY_AFTER_S:g} s."
         return Refusal(
             Reason.OVERLOADED,
-            f"The translator's queue is full ({self._waiting} of {self._capacity} sentences). "
-            f"Try again in {RETRY_AFTER_S:g} s.",
+            f"The translator's queue is full ({waiting} of {limit} sentences{whose}). {again}",
             retry_after_s=RETRY_AFTER_S,
-            queued=self._waiting,
-            limit=self._capacity,
+            queued=waiting,
+            limit=limit,
         )
 
     def _enter(self, work: Work, tokens: list[str], search: Search) -> _Claim:
-        sentence = _Sentence(tokens, search)
+        sentence = _Sentence(tokens, search, work.lane)
         known = self._sentences.get(sentence.key)
         if known:
             sentence = known
@@ -317,6 +331,7 @@ class TranslationQueue:
 
     def _count(self, sentence: _Sentence, change: int) -> None:
         self._waiting += change
+        self._waiting_jobs += change * (sentence.lane == priority.JOB)
         self._waiting_cost += change * sentence.cost
         QUEUED.set(self._waiting)
         if change < 0:
@@ -331,7 +346,11 @@ class TranslationQueue:
             await self._wait_for_more()
             if not self._waiting:
                 continue
-            batch = self._take_batch()
+            try:
+                batch = self._take_batch()
+            except Exception as error:  # a fault of ours: all who wait hear of it, and the worker goes on
+                self._fail_all(error)
+                continue
             search, tokens = batch[0].search, [sentence.tokens for sentence in batch]
             BATCH_SENTENCES.observe(len(batch))
             started = loop.time()
@@ -395,9 +414,21 @@ class TranslationQueue:
         for sentence in batch:
             turn = turns[sentence]
             self._share.serve(turn.work.lane, turn.work.caller, turn)
-            for claim in sentence.claims:
-                claim.waits_no_longer()
-                self._share.remove(claim.work.lane, claim.work.caller, claim)
-            sentence.decoding = True
-            self._count(sentence, -1)
+            self._take_out(sentence)
         return batch
+
+    def _take_out(self, sentence: _Sentence) -> None:
+        """Let a sentence wait no longer."""
+        for claim in sentence.claims:
+            claim.waits_no_longer()
+            self._share.remove(claim.work.lane, claim.work.caller, claim)
+        sentence.decoding = True
+        self._count(sentence, -1)
+
+    def _fail_all(self, error: Exception) -> None:
+        """Answer all that waits with an error."""
+        for sentence in [sentence for sentence in self._sentences.values() if not sentence.decoding]:
+            self._take_out(sentence)
+            del self._sentences[sentence.key]
+            for future in sentence.unanswered():
+                future.set_exception(error)

@@ -159,7 +159,18 @@ def test_a_later_call_of_an_article_is_never_refused() -> None:
         except Refusal:
             break
     world.pass_s(5)
+    for _ in range(1000):  # texts come of which a character is a third more
+        world.speed.saw_call(3000, 4000)
     world.enter("article", needs_s=9, whole_s=10, within_s=25)
+
+
+def test_who_joins_with_more_time_brings_it() -> None:
+    """The end of a work moves out with a call of somebody who has longer, also one that asks for more."""
+    world = World()
+    world.enter("other", needs_s=5, within_s=300)
+    world.enter("article", needs_s=10, whole_s=10, within_s=30)
+    world.pass_s(25)
+    world.enter("article", needs_s=10, whole_s=10, within_s=200)
 
 
 def test_more_than_was_announced_is_asked_for_anew() -> None:

@@ -11,9 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.harness import caller, priority
+from services.harness import caller, priority, work
 from services.harness.errors import Reason, Refusal
-from services.translator.batch import BatchCost, batch_budget, choose_batch, decoder_only_cost, encoder_decoder_cost
+from services.translator.batch import (
+    BatchCost,
+    Shape,
+    batch_budget,
+    choose_batch,
+    decoder_only_cost,
+    encoder_decoder_cost,
+)
 from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
 from services.translator.queue import TranslationQueue
@@ -271,18 +278,82 @@ async def test_who_is_in_waits_for_room(engine: Echo) -> None:
     await queue.close()
 
 
+async def test_a_later_call_of_an_article_finds_a_full_queue_open(engine: Echo) -> None:
+    """What was let in as a whole is done as a whole; a stranger is refused meanwhile."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=4, window=100)
+
+    async def article() -> list[Decoded]:
+        work.start(400)
+        first = asyncio.create_task(queue.decode([sentence(n) for n in range(10)]))
+        await settle()
+        with pytest.raises(Refusal, match="queue is full"):
+            await asyncio.create_task(stranger())
+        with queue.place(200) as place:
+            later = asyncio.create_task(place.decode([sentence(n) for n in range(10, 20)]))
+            engine.release()
+            return [*await first, *await later]
+
+    async def stranger() -> None:
+        work.resume(None)
+        await queue.decode([sentence(100)])
+
+    assert await asyncio.create_task(article()) == [answer_to(sentence(n)) for n in range(20)]
+    await queue.close()
+
+
+async def test_jobs_leave_room_for_what_people_wait_for(engine: Echo) -> None:
+    """Half of the queue is closed to jobs, also to those that are in and have more; people find it open."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=20, window=100)
+    job = asyncio.create_task(call(queue, [sentence(n) for n in range(40)], name="job", urgency=priority.JOB))
+    await settle()
+    with pytest.raises(Refusal, match="10 of 10 sentences of jobs"):
+        await asyncio.create_task(call(queue, [sentence(50)], name="other job", urgency=priority.JOB))
+    reader = asyncio.create_task(call(queue, [sentence(60)], name="reader"))
+    await settle()
+    assert not reader.done()
+    engine.release()
+    assert await reader == [answer_to(sentence(60))]
+    assert len(await job) == 40
+    await queue.close()
+
+
 async def test_an_engine_that_fails_fails_only_its_batch(engine: Echo, queue: TranslationQueue) -> None:
-    """The callers of the batch get the error; the next caller is served."""
+    """The callers of the batch get the error; who waits for the next batch is served."""
+    decode = engine.decode
+
+    def fail_first(batch: Sequence[list[str]]) -> list[Decoded]:
+        answers = decode(batch)
+        if len(engine.batches) == 1:
+            raise RuntimeError("broken")
+        return answers
+
+    engine.decode = fail_first  # type: ignore[method-assign]
+    failing = [asyncio.create_task(call(queue, [sentence(n)], name=f"{n}")) for n in range(2)]
+    await settle()
+    served = asyncio.create_task(call(queue, [sentence(n) for n in range(2, 8)], name="later"))
+    await settle()
+    engine.release()
+    outcomes = await asyncio.gather(*failing, return_exceptions=True)
+    broken = [outcome for outcome in outcomes if isinstance(outcome, RuntimeError)]
+    assert len(broken) == len(engine.batches[0])
+    assert await served == [answer_to(sentence(n)) for n in range(2, 8)]
+
+
+async def test_a_fault_in_making_batches_is_told_and_the_next_caller_served(
+    engine: Echo, queue: TranslationQueue
+) -> None:
+    """A worker that died in silence would leave everybody waiting until their deadlines."""
     engine.release()
 
-    def fail(batch: Sequence[list[str]]) -> list[Decoded]:
-        raise RuntimeError("broken")
+    def broken(shape: Shape) -> float:
+        raise ZeroDivisionError
 
-    working, engine.decode = engine.decode, fail  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="broken"):
-        await queue.decode([sentence(n) for n in range(200)])
-    engine.decode = working  # type: ignore[method-assign]
-    assert len(await queue.decode([sentence(0)])) == 1
+    engine.batch_cost = broken  # type: ignore[assignment]
+    with pytest.raises(ZeroDivisionError):
+        await queue.decode([sentence(n) for n in range(3)])
+    assert not queue.sentences
+    engine.batch_cost = encoder_decoder_cost  # type: ignore[assignment]
+    assert await queue.decode([sentence(0)]) == [answer_to(sentence(0))]
 
 
 @dataclass(frozen=True)
@@ -337,6 +408,11 @@ def test_every_sentence_gets_its_own_answer(calls: list[Asked], workers: int, ca
         async with asyncio.timeout(20):
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(outcome is None or isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        async with asyncio.timeout(20):
+            while queue.sentences:  # noqa: ASYNC110  # what nobody waits for any more may still be being decoded
+                await asyncio.sleep(0)
+        assert not queue._share
+        assert (queue._waiting, queue._waiting_jobs, queue._waiting_cost, queue.calls_unread) == (0, 0, 0, 0)
         await queue.close()
         assert queue.sentences == 0
 
