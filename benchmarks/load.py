@@ -10,6 +10,7 @@ half of it right after. A plot lies beside the result.
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -110,6 +111,8 @@ class Load:
             sent.add(asyncio.create_task(self._one(run, started)))
         await asyncio.gather(*sent)
         sampling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sampling  # if it ended before, what it found is not all there is
         return run
 
     async def close(self) -> None:

@@ -84,7 +84,7 @@ class Cache:
             for key, (message, seconds) in values.items()
         }
         try:
-            async with asyncio.timeout(self._timeout_s * 4):  # writes are many and nobody waits for them
+            async with asyncio.timeout(self._timeout_s * 4):  # writes are many, and come when all else is done
                 pipeline = self._redis.pipeline(transaction=False)
                 for key, (data, seconds) in packed.items():
                     pipeline.set(key, data, px=max(1, round(seconds * 1000)))

@@ -44,7 +44,7 @@ class CircuitBreaker:
         if self._failures >= self._most:
             if self._failures == self._most:
                 log.warning(self._opened, why=type(error).__name__, again_s=OPEN_S)
-            self._open_until = time.monotonic() + OPEN_S
+            self._open_until = max(self._open_until, time.monotonic() + OPEN_S)
 
     def open_for_good(self) -> None:
         """Let nobody use Redis any more."""

@@ -64,17 +64,26 @@ async def test_the_work_ends_with_its_last_caller() -> None:
 async def test_an_error_reaches_every_caller() -> None:
     """What went wrong went wrong for all of them, and the next caller tries anew."""
 
+    begun = 0
+
     async def fail() -> AsyncIterator[int]:
+        nonlocal begun
+        begun += 1
         yield 0
         await asyncio.sleep(0.01)
         raise RuntimeError("broken")
 
     flights = SingleFlight[int]()
-    callers = [asyncio.create_task(anext(aiter(flights.run("key", fail)))) for _ in range(2)]
-    assert await asyncio.gather(*callers) == [0, 0]
+
+    async def follow() -> list[int]:
+        return [item async for item in flights.run("key", fail)]
+
+    errors = await asyncio.gather(follow(), follow(), return_exceptions=True)
+    assert [str(error) for error in errors] == ["broken", "broken"]
+    assert begun == 1
     with pytest.raises(RuntimeError, match="broken"):
-        async for _ in flights.run("key", fail):
-            pass
+        await follow()
+    assert begun == 2
 
 
 async def test_the_work_has_the_time_of_whoever_has_most() -> None:
