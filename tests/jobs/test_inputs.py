@@ -25,6 +25,11 @@ def entries(path: Path, fields: Fields = PLAIN) -> list[Entry]:
     return list(open_input(str(path), fields).entries())
 
 
+def told(path: Path) -> list[tuple[int, str, str]]:
+    """Return number, id and reason of each entry; the reason of an article is its text."""
+    return [(e.number, e.id, e.article.text if e.article else e.error.reason if e.error else "") for e in entries(path)]
+
+
 def test_every_kind_gives_the_same_articles(tmp_path: Path) -> None:
     """JSON lines, packed or not, CSV and Parquet hold the same rows."""
     data = "\n".join(LINES).encode()
@@ -135,6 +140,81 @@ def test_csv_in_another_encoding_is_named_row_by_row(tmp_path: Path) -> None:
     assert good.article is not None
     assert bad.error is not None
     assert bad.error.reason == "WRONG_ENCODING"
+
+
+def test_a_csv_row_with_other_fields_than_the_header_is_named(tmp_path: Path) -> None:
+    """A comma or a line break without quotes cuts no article short in silence; blank lines and ends are nothing."""
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\n1,a, b, and c\n\n2,d,,\n3,e\nf\n4,g\n", encoding="utf-8")
+    assert told(path) == [
+        (2, "line-2", "MALFORMED_LINE"),
+        (4, "2", "d"),
+        (5, "3", "e"),
+        (6, "line-6", "MALFORMED_LINE"),
+        (7, "4", "g"),
+    ]
+    messages = [str(entry.error) for entry in entries(path) if entry.error]
+    assert "The header has 2 fields, the row in line 2 has 4." in messages[0]
+    assert "The header has 2 fields, the row in line 6 has 1." in messages[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected", "words"),
+    [
+        (
+            '2,"b\n3,c\n4,d\n',
+            [(3, "line-3", "MALFORMED_LINE")],
+            "begins in line 3 has a quote that is never closed. What follows, up to line 5, is not read",
+        ),
+        (
+            '2,"b\n3,"c"\n4,d\n',
+            [(3, "line-3", "MALFORMED_LINE"), (5, "4", "d")],
+            "The row in lines 3 to 4 is no CSV",
+        ),
+        ('2,"b"c\n3,d\n', [(3, "line-3", "MALFORMED_LINE"), (4, "3", "d")], "The row in line 3 is no CSV"),
+        (
+            '2,"b' + ("\n" + "c" * 1023) * (MAX_LINE_BYTES // 1024 + 2) + "\n3,d\n",
+            [(3, "line-3", "MALFORMED_LINE"), (MAX_LINE_BYTES // 1024 + 6, "3", "d")],
+            f"has more than {MAX_LINE_BYTES} characters and is not read",
+        ),
+    ],
+    ids=["to the end", "up to the next quote", "within a text", "up to the limit"],
+)
+def test_a_csv_quote_that_is_not_closed_is_named(
+    tmp_path: Path, rows: str, expected: list[tuple[int, str, str]], words: str
+) -> None:
+    """Once, with the line where its row begins; what it swallowed is no part of any article."""
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\n1,a\n" + rows, encoding="utf-8")
+    first, *others = [entry for entry in told(path) if entry[0] <= 5 or entry[2] != "MALFORMED_LINE"]
+    assert first == (2, "1", "a")
+    assert others == expected
+    assert words in next(str(entry.error) for entry in entries(path) if entry.error)
+
+
+def test_a_csv_header_with_an_open_quote_is_refused(tmp_path: Path) -> None:
+    """What the columns are called cannot be told, so nothing is read."""
+    (tmp_path / "a.csv").write_text('id,"text\n1,a\n', encoding="utf-8")
+    with pytest.raises(RunRefused, match=r"has no header.*never closed"):
+        entries(tmp_path / "a.csv")
+
+
+def test_csv_lines_may_end_as_on_any_system(tmp_path: Path) -> None:
+    """Also with the carriage return alone of old exports, and within quotes."""
+    for end in ("\n", "\r\n", "\r"):
+        (tmp_path / "a.csv").write_bytes(end.join(["id,text", "1,a", f'2,"b{end}c"', ",d"]).encode())
+        assert told(tmp_path / "a.csv") == [(2, "1", "a"), (3, "2", f"b{end}c"), (5, "line-5", "d")]
+
+
+def test_a_number_of_thousands_of_digits_is_a_bad_line(tmp_path: Path) -> None:
+    """Python refuses to read one by an error of its own; the lines around it are read."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join([LINES[0], '{"id": "a", "text": "b", "views": ' + "9" * 5000 + "}", LINES[1]]), "utf-8")
+    before, bad, after = entries(path)
+    assert before.article
+    assert after.article
+    assert bad.error is not None
+    assert bad.error.reason == "MALFORMED_LINE"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks.job_lines import generate, made_up
 from khulasa.jobs.answer import Answerer
 from khulasa.jobs.concurrency import AdaptiveLimit
-from khulasa.jobs.inputs import Entry, Fields, Input, open_input
+from khulasa.jobs.inputs import MAX_LINE_BYTES, Entry, Fields, Input, open_input
 from khulasa.jobs.plan import Plan
 from khulasa.jobs.progress import RunProgress
 from khulasa.jobs.run import Ledger, Run
@@ -61,3 +61,21 @@ async def test_memory_does_not_grow_with_the_lines(tmp_path: Path, name: str) ->
     assert {field: counts[field] for field in expected} == expected
     first, last = source.weights
     assert last - first < GROWTH_BYTES
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_long_line_is_passed_over_without_being_held(tmp_path: Path, name: str) -> None:
+    """A line of many times the limit takes a few times the limit, and is named; what follows is read."""
+    begin, long, end = {
+        "a.csv": (b"id,text\n1,", b"x", b"\n2,b\n"),
+        "a.jsonl": (b'{"id": "1", "text": "', b"x", b'"}\n{"id": "2", "text": "b"}\n'),
+    }[name]
+    (tmp_path / name).write_bytes(begin + long * (12 * MAX_LINE_BYTES) + end)
+    tracemalloc.start()
+    try:
+        bad, good = open_input(str(tmp_path / name), Fields()).entries()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (bad.error and bad.error.reason, good.id) == ("LINE_TOO_LONG", "2")
+    assert peak < 6 * MAX_LINE_BYTES
