@@ -181,7 +181,11 @@ class StandardInput(Input):
         self._fields = fields
 
     def entries(self) -> Iterator[Entry]:
-        return json_entries(sys.stdin.buffer, self._fields)
+        if sys.stdin is None:
+            raise RunRefused("Standard input is closed. Give a file, or send JSON lines to it.")
+        # Not sys.stdin: Python closes that when it ends, and dies if a thread still waits there for the next line.
+        with open(0, "rb", closefd=False) as lines:
+            yield from json_entries(lines, self._fields)
 
     def identity(self) -> dict[str, Any]:
         return {"kind": type(self).__name__} | _names(self._fields)

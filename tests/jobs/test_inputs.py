@@ -1,9 +1,11 @@
 """What each kind of input gives, and what of it is refused at once."""
 
+import asyncio
 import csv
 import gzip
 import json
 import os
+import signal
 from pathlib import Path
 
 import pyarrow
@@ -14,7 +16,8 @@ import zstandard
 from khulasa.jobs.failures import RunRefused
 from khulasa.jobs.inputs import MAX_LINE_BYTES, Entry, Fields, open_input
 from khulasa.types import Article
-from tests.conftest import ARTICLES
+from tests.conftest import ARTICLES, Stack
+from tests.jobs.test_run import line, records, running, until
 
 TEXT = "وصل الوزير إلى المدينة صباح اليوم."
 PLAIN = Fields()
@@ -215,6 +218,28 @@ def test_a_number_of_thousands_of_digits_is_a_bad_line(tmp_path: Path) -> None:
     assert after.article
     assert bad.error is not None
     assert bad.error.reason == "MALFORMED_LINE"
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(("--limit", 1), 0), ((), 130)], ids=["limit", "SIGTERM"])
+async def test_a_run_ends_while_its_standard_input_is_open(
+    stack: Stack, tmp_path: Path, arguments: tuple[object, ...], status: int
+) -> None:
+    """With the documented status, though a thread waits for the next line: `tail -f` never closes the pipe."""
+    output = tmp_path / "out.jsonl"
+    gateway = stack.addresses["gateway"]
+    async with running("-", output, "--gateway", gateway, *arguments, stdin=asyncio.subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(line(1).encode() + b"\n")
+        await process.stdin.drain()
+        if not arguments:
+            await until(lambda: output.exists() and len(records(output)) == 1)
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            errors = await process.stderr.read()
+            assert await process.wait() == status, errors
+        process.stdin.close()
+    assert [record["id"] for record in records(output)] == ["a-1"]
 
 
 @pytest.mark.parametrize(
