@@ -21,7 +21,7 @@ from typing import IO, Any, BinaryIO, Self, TypeAlias
 
 from khulasa.errors import BadRequest, KhulasaError, UnreadableFile
 from khulasa.jobs.failures import RunRefused
-from khulasa.jobs.parquet import import_pyarrow
+from khulasa.jobs.parquet import damage, open_parquet
 from khulasa.reading import decode, looks_like_html
 from khulasa.types import Article
 
@@ -306,24 +306,47 @@ class ParquetRows(Input):
         self._fields = fields
 
     def entries(self) -> Iterator[Entry]:
-        parquet = import_pyarrow().parquet
-        files = []
-        for part in self._parts:
-            try:
-                files.append(parquet.ParquetFile(part))
-            except (OSError, ValueError) as error:  # what pyarrow raises for damaged files is a ValueError
-                raise RunRefused(f"The input {part} is no Parquet: {error}.") from None
-        total = sum(file.metadata.num_rows for file in files)
-        number = 0
-        for part, file in zip(self._parts, files, strict=True):
-            self._fields.check(file.schema_arrow.names, part)
-            columns = [name for name in file.schema_arrow.names if name in self._fields.all]
-            for batch in file.iter_batches(batch_size=64, columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    self.share = number / total
-                    yield entry_of(row, number, self._fields)
+        counts = [self._check(part) for part in self._parts]  # all of them before the first row is given out
+        total, number = sum(counts), 0
+        for part, count in zip(self._parts, counts, strict=True):
+            for entry in self._read(part, number, count):
+                self.share = min(1.0, entry.number / max(total, 1))
+                yield entry
+            number += count
         self.share = 1.0
+
+    def _check(self, part: Path) -> int:
+        """Return the number of rows. Raises RunRefused for what is no Parquet, or has no column for the text."""
+        try:
+            with open_parquet(part) as file:
+                self._fields.check(file.schema_arrow.names, part)
+                return int(file.metadata.num_rows)
+        except damage() as error:
+            raise RunRefused(f"The input {part} is no Parquet: {_first_line(error)}.") from None
+
+    def _read(self, part: Path, before: int, count: int) -> Iterator[Entry]:
+        """Yield the rows of a part, of which there are `count`, numbered after those `before`.
+
+        What cannot be read of a damaged group of rows is one entry; the next group is read.
+        """
+        try:
+            file = open_parquet(part)
+        except damage() as error:  # it could be opened when it was checked
+            yield _damaged(part, before + 1, before + count, error)
+            return
+        number = before
+        with file:
+            columns = [name for name in file.schema_arrow.names if name in self._fields.all]
+            for group in range(file.metadata.num_row_groups):
+                end = number + file.metadata.row_group(group).num_rows
+                try:
+                    for batch in file.iter_batches(batch_size=64, row_groups=[group], columns=columns):
+                        for row in batch.to_pylist():
+                            number += 1
+                            yield entry_of(row, number, self._fields)
+                except damage() as error:
+                    yield _damaged(part, number + 1, end, error)
+                number = end
 
     def identity(self) -> dict[str, Any]:
         # The schema and the numbers of a file stand at its end, so a file that grew is another one.
@@ -352,17 +375,25 @@ class Folder(Input):
         return {"kind": type(self).__name__, "path": str(self._path.resolve())}
 
     def _walk(self, folder: Path) -> Iterator[Path | OSError]:
+        names: list[str] = []  # not what scandir gives, of which each has its whole path: there may be millions
+        folders: set[str] = set()
         try:
             with os.scandir(folder) as found:
-                items = sorted(found, key=lambda item: item.name)
+                for item in found:
+                    if item.is_dir(follow_symlinks=False):
+                        folders.add(item.name)
+                        names.append(item.name)
+                    elif item.name.lower().endswith(PAGE_SUFFIXES):
+                        names.append(item.name)
         except OSError as error:
             yield error
             return
-        for item in items:
-            if item.is_dir(follow_symlinks=False):
-                yield from self._walk(Path(item.path))
-            elif item.name.lower().endswith(PAGE_SUFFIXES):
-                yield Path(item.path)
+        names.sort()
+        for name in names:
+            if name in folders:
+                yield from self._walk(folder / name)
+            else:
+                yield folder / name
 
     def _read(self, found: Path | OSError) -> Entry:
         path = Path(found.filename) if isinstance(found, OSError) else found
@@ -469,6 +500,15 @@ def _names(fields: Fields) -> dict[str, Any]:
 def _line_too_long(number: int, length: int) -> BadRequest:
     why = f"Line {number} has {length} bytes, the limit is {MAX_LINE_BYTES}. Split its article."
     return BadRequest(why, reason="LINE_TOO_LONG")
+
+
+def _damaged(part: Path, first: int, last: int, error: Exception) -> Entry:
+    why = f"Rows {first} to {last}, in {part.name}, cannot be read: {_first_line(error)}. Mend the file."
+    return Entry(first, f"line-{first}", error=BadRequest(why, reason="INPUT_DAMAGED"))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
 def _utf8_length(text: str) -> int:

@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow
@@ -240,6 +242,60 @@ async def test_a_run_ends_while_its_standard_input_is_open(
             assert await process.wait() == status, errors
         process.stdin.close()
     assert [record["id"] for record in records(output)] == ["a-1"]
+
+
+def write_groups(path: Path, **options: object) -> list[dict[str, str]]:
+    """Write a Parquet file of three groups of ten rows, and return the rows."""
+    rows = [{"id": f"a-{n}", "text": f"{TEXT} {n}"} for n in range(30)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=10, **options)
+    return rows
+
+
+@pytest.mark.parametrize("damage", ["torn", "one byte"])
+def test_a_damaged_group_of_parquet_is_an_entry(tmp_path: Path, damage: str) -> None:
+    """The groups before and after it are read, their rows numbered as if it were whole."""
+    path = tmp_path / "a.parquet"
+    rows = write_groups(path, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = bytearray(path.read_bytes())
+    if damage == "torn":
+        column = pyarrow.parquet.read_metadata(path).row_group(1).column(1)
+        data[column.data_page_offset : column.data_page_offset + 40] = b"\xff" * 40
+    else:
+        data[data.index(f"{TEXT} 15".encode()) + 60] ^= 1
+    path.write_bytes(data)
+    found = told(path)
+    assert found[10] == (11, "line-11", "INPUT_DAMAGED")
+    assert [*found[:10], *found[11:]] == [
+        (n + 1, row["id"], row["text"]) for n, row in enumerate(rows) if not 10 <= n < 20
+    ]
+
+
+def test_every_part_is_looked_at_before_the_first_row(tmp_path: Path) -> None:
+    """A part without the column for the text, or that is no Parquet, is refused before any article is done."""
+    write_groups(tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["1"], "body": [TEXT]}), tmp_path / "b.parquet")
+    with pytest.raises(RunRefused, match=r"b\.parquet has the columns id, body"):
+        next(open_input(str(tmp_path), PLAIN).entries())
+    (tmp_path / "b.parquet").write_bytes(b"no parquet")
+    with pytest.raises(RunRefused, match=r"b\.parquet is no Parquet"):
+        next(open_input(str(tmp_path), PLAIN).entries())
+
+
+READ_WITH_FEW_FILES = """
+import resource, sys
+from khulasa.jobs.inputs import Fields, open_input
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+print(sum(entry.article is not None for entry in open_input(sys.argv[1], Fields()).entries()))
+"""
+
+
+def test_one_part_is_open_at_a_time(tmp_path: Path) -> None:
+    """A folder may have more parts than a process may have files."""
+    write_groups(tmp_path / "0.parquet")
+    for n in range(1, 100):
+        os.link(tmp_path / "0.parquet", tmp_path / f"{n}.parquet")
+    reading = subprocess.run([sys.executable, "-c", READ_WITH_FEW_FILES, tmp_path], capture_output=True, check=False)
+    assert reading.stdout == b"3000\n", reading.stderr
 
 
 @pytest.mark.parametrize(
