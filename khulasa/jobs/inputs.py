@@ -90,7 +90,7 @@ def open_input(name: str, fields: Fields) -> Input:
     """Return the input of this name, `-` being JSON lines on standard input. Raises RunRefused."""
     if name == "-":
         return StandardInput(fields)
-    path = Path(name)
+    path = Path(name).absolute()  # a worker of Ray reads it too, and works in another folder
     if not path.exists():
         raise RunRefused(f"The input {name} is not there.")
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):

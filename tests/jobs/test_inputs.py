@@ -244,6 +244,15 @@ async def test_a_run_ends_while_its_standard_input_is_open(
     assert [record["id"] for record in records(output)] == ["a-1"]
 
 
+def test_an_input_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a Ray cluster reads it by the same name, and works elsewhere."""
+    (tmp_path / "a.jsonl").write_text(LINES[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    source = open_input("a.jsonl", PLAIN)
+    monkeypatch.chdir("/")
+    assert [entry.id for entry in source.entries()] == ["a-0"]
+
+
 def write_groups(path: Path, **options: object) -> list[dict[str, str]]:
     """Write a Parquet file of three groups of ten rows, and return the rows."""
     rows = [{"id": f"a-{n}", "text": f"{TEXT} {n}"} for n in range(30)]
