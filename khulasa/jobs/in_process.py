@@ -41,6 +41,7 @@ class InProcess:
         from gateway.html import HtmlExtractor
         from gateway.pipeline import Lifetimes, Pipeline
         from khulasa.v1 import summarizer_pb2_grpc, translator_pb2_grpc
+        from services.harness import logs
         from services.harness.server import Server, Service
         from services.harness.settings import load
         from services.summarizer.service import SummarizerService
@@ -50,6 +51,8 @@ class InProcess:
         try:
             own = {"address": "127.0.0.1:0", "metrics_address": "", "max_call_s": MAX_ARTICLE_S, "drain_s": 0}
             settings = load(TranslatorSettings).model_copy(update=own)
+            # Unless it is set up, a log has the messages of exceptions too, and those quote articles.
+            logs.configure(settings.log_level, process="ray-actor")
             translator = await _translator(settings, parts)
             ports = {}
             for name, register in (
@@ -84,21 +87,24 @@ class InProcess:
             raise
 
     async def process(self, article: Article, options: Options) -> Result:
-        """Translate and summarize one article. Raises a KhulasaError."""
+        """Translate and summarize one article. Raises a KhulasaError, whatever goes wrong with it."""
         from gateway import validation
         from gateway.glossaries import resolved
         from services.harness.errors import Refusal
+        from services.harness.logs import log_internal_error
 
-        asked = convert.options_to_proto(options)
-        asked.bypass_cache = True
-        sent = convert.article_to_proto(article)
         try:
+            asked = convert.options_to_proto(options)
+            asked.bypass_cache = True
+            sent = convert.article_to_proto(article)
             validation.check_article(sent)
             validation.check_options(asked)
             answer = await self._pipeline.answer(sent, resolved(asked, {}))
+            return convert.result_from_proto(answer.message())
         except Refusal as refusal:
             raise errors.from_status(refusal.to_status()) from None
-        return convert.result_from_proto(answer.message())
+        except Exception:  # to Ray it would be the end of the run, at the same article each time
+            raise errors.from_status(log_internal_error().to_status()) from None
 
     async def close(self) -> None:
         """Give the model back."""

@@ -17,11 +17,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TypeAlias
+from typing import IO, Any, BinaryIO, Self, TypeAlias
 
 from khulasa.errors import BadRequest, KhulasaError, UnreadableFile
 from khulasa.jobs.failures import RunRefused
-from khulasa.jobs.parquet import import_pyarrow
+from khulasa.jobs.parquet import damage, open_parquet
 from khulasa.reading import decode, looks_like_html
 from khulasa.types import Article
 
@@ -90,7 +90,7 @@ def open_input(name: str, fields: Fields) -> Input:
     """Return the input of this name, `-` being JSON lines on standard input. Raises RunRefused."""
     if name == "-":
         return StandardInput(fields)
-    path = Path(name)
+    path = Path(name).absolute()  # a worker of Ray reads it too, and works in another folder
     if not path.exists():
         raise RunRefused(f"The input {name} is not there.")
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
@@ -181,14 +181,18 @@ class StandardInput(Input):
         self._fields = fields
 
     def entries(self) -> Iterator[Entry]:
-        return json_entries(sys.stdin.buffer, self._fields)
+        if sys.stdin is None:
+            raise RunRefused("Standard input is closed. Give a file, or send JSON lines to it.")
+        # Not sys.stdin: Python closes that when it ends, and dies if a thread still waits there for the next line.
+        with open(0, "rb", closefd=False) as lines:
+            yield from json_entries(lines, self._fields)
 
     def identity(self) -> dict[str, Any]:
         return {"kind": type(self).__name__} | _names(self._fields)
 
 
 class CsvRows(_File):
-    """Rows under a header, in UTF-8."""
+    """Rows under a header, in UTF-8. The number of a row is that of its first line."""
 
     def __init__(self, path: Path, fields: Fields, *, delimiter: str) -> None:
         super().__init__(path, fields)
@@ -202,21 +206,95 @@ class CsvRows(_File):
         csv.field_size_limit(MAX_LINE_BYTES)
         # What is no UTF-8 becomes surrogates, so that the row that has it can be named and the others be read.
         with io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-            rows = csv.DictReader(text, delimiter=self._delimiter)
-            self.fields.check(rows.fieldnames or [], self.path)
+            lines = _CsvLines(text)
+            rows = csv.reader(lines, delimiter=self._delimiter, strict=True)
+            try:
+                header = next(rows, [])
+            except (csv.Error, BadRequest) as error:
+                why = lines.why_no_csv(error) if isinstance(error, csv.Error) else error
+                raise RunRefused(f"The input {self.path} has no header. {why}") from None
+            self.fields.check(header, self.path)
             while True:
+                number = lines.begin_row()
                 try:
                     row = next(rows)
                 except StopIteration:
                     return
-                except csv.Error as error:
-                    number = rows.line_num
-                    yield Entry(
-                        number, f"line-{number}", error=_malformed(f"Line {number} is no CSV: {error}. Mend it.")
-                    )
+                except BadRequest as error:
+                    yield Entry(number, f"line-{number}", error=error)
                     continue
-                fields = {name: value for name, value in row.items() if isinstance(name, str) and value}
-                yield entry_of(fields, rows.line_num, self.fields)
+                except csv.Error as error:
+                    yield Entry(number, f"line-{number}", error=_malformed(lines.why_no_csv(error)))
+                    continue
+                if row and (len(row) < len(header) or any(row[len(header) :])):
+                    counts = f"The header has {len(header)} fields, the row in {lines.place} has {len(row)}."
+                    advice = "Put quotes around a text that has the delimiter or a line break in it."
+                    yield Entry(number, f"line-{number}", error=_malformed(f"{counts} {advice}"))
+                elif row:
+                    fields = {name: value for name, value in zip(header, row, strict=False) if value}
+                    yield entry_of(fields, number, self.fields)
+
+
+class _CsvLines:
+    """The lines that csv makes rows of. Raises BadRequest at a line or row that is longer than may be held.
+
+    No generator: csv goes on with the next line after an error, and a generator would have ended.
+    """
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self._number = 0
+        self._row_began = 1
+        self._row_chars = 0
+        self._ended = False
+
+    def begin_row(self) -> int:
+        """Count what is read from here on to a new row, and return the number of its first line."""
+        self._row_began = self._number + 1
+        self._row_chars = 0
+        return self._row_began
+
+    @property
+    def place(self) -> str:
+        """Where the row is, in words."""
+        if self._row_began == self._number:
+            return f"line {self._number}"
+        return f"lines {self._row_began} to {self._number}"
+
+    def why_no_csv(self, error: csv.Error) -> str:
+        """Say what is wrong with a row, and what is not read for it."""
+        if self._ended:
+            return (
+                f"The row that begins in line {self._row_began} has a quote that is never closed. What follows, up to "
+                f"line {self._number}, is not read; mend the file."
+            )
+        return (
+            f"The row in {self.place} is no CSV ({error}) and not read. Close its quotes, and write those within a "
+            f"text twice."
+        )
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_LINE_BYTES + 1)
+        if not line:
+            self._ended = True
+            raise StopIteration
+        self._number += 1
+        # A character takes 4 bytes at most, so most lines need not be counted.
+        length = len(line) if len(line) * 4 <= MAX_LINE_BYTES else _utf8_length(line)
+        if length > MAX_LINE_BYTES:
+            while not line.endswith(("\n", "\r")) and (line := self._text.readline(1024 * 1024)):
+                length += _utf8_length(line)
+            raise _line_too_long(self._number, length)
+        self._row_chars += len(line)
+        if self._row_chars > MAX_LINE_BYTES:
+            raise _malformed(
+                f"The row in {self.place} has more than {MAX_LINE_BYTES} characters and is not read. "
+                f"Close its quotes, or split its article."
+            )
+        return line
 
 
 class ParquetRows(Input):
@@ -228,24 +306,47 @@ class ParquetRows(Input):
         self._fields = fields
 
     def entries(self) -> Iterator[Entry]:
-        parquet = import_pyarrow().parquet
-        files = []
-        for part in self._parts:
-            try:
-                files.append(parquet.ParquetFile(part))
-            except (OSError, ValueError) as error:  # what pyarrow raises for damaged files is a ValueError
-                raise RunRefused(f"The input {part} is no Parquet: {error}.") from None
-        total = sum(file.metadata.num_rows for file in files)
-        number = 0
-        for part, file in zip(self._parts, files, strict=True):
-            self._fields.check(file.schema_arrow.names, part)
-            columns = [name for name in file.schema_arrow.names if name in self._fields.all]
-            for batch in file.iter_batches(batch_size=64, columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    self.share = number / total
-                    yield entry_of(row, number, self._fields)
+        counts = [self._check(part) for part in self._parts]  # all of them before the first row is given out
+        total, number = sum(counts), 0
+        for part, count in zip(self._parts, counts, strict=True):
+            for entry in self._read(part, number, count):
+                self.share = min(1.0, entry.number / max(total, 1))
+                yield entry
+            number += count
         self.share = 1.0
+
+    def _check(self, part: Path) -> int:
+        """Return the number of rows. Raises RunRefused for what is no Parquet, or has no column for the text."""
+        try:
+            with open_parquet(part) as file:
+                self._fields.check(file.schema_arrow.names, part)
+                return int(file.metadata.num_rows)
+        except damage() as error:
+            raise RunRefused(f"The input {part} is no Parquet: {_first_line(error)}.") from None
+
+    def _read(self, part: Path, before: int, count: int) -> Iterator[Entry]:
+        """Yield the rows of a part, of which there are `count`, numbered after those `before`.
+
+        What cannot be read of a damaged group of rows is one entry; the next group is read.
+        """
+        try:
+            file = open_parquet(part)
+        except damage() as error:  # it could be opened when it was checked
+            yield _damaged(part, before + 1, before + count, error)
+            return
+        number = before
+        with file:
+            columns = [name for name in file.schema_arrow.names if name in self._fields.all]
+            for group in range(file.metadata.num_row_groups):
+                end = number + file.metadata.row_group(group).num_rows
+                try:
+                    for batch in file.iter_batches(batch_size=64, row_groups=[group], columns=columns):
+                        for row in batch.to_pylist():
+                            number += 1
+                            yield entry_of(row, number, self._fields)
+                except damage() as error:
+                    yield _damaged(part, number + 1, end, error)
+                number = end
 
     def identity(self) -> dict[str, Any]:
         # The schema and the numbers of a file stand at its end, so a file that grew is another one.
@@ -274,17 +375,25 @@ class Folder(Input):
         return {"kind": type(self).__name__, "path": str(self._path.resolve())}
 
     def _walk(self, folder: Path) -> Iterator[Path | OSError]:
+        names: list[str] = []  # not what scandir gives, of which each has its whole path: there may be millions
+        folders: set[str] = set()
         try:
             with os.scandir(folder) as found:
-                items = sorted(found, key=lambda item: item.name)
+                for item in found:
+                    if item.is_dir(follow_symlinks=False):
+                        folders.add(item.name)
+                        names.append(item.name)
+                    elif item.name.lower().endswith(PAGE_SUFFIXES):
+                        names.append(item.name)
         except OSError as error:
             yield error
             return
-        for item in items:
-            if item.is_dir(follow_symlinks=False):
-                yield from self._walk(Path(item.path))
-            elif item.name.lower().endswith(PAGE_SUFFIXES):
-                yield Path(item.path)
+        names.sort()
+        for name in names:
+            if name in folders:
+                yield from self._walk(folder / name)
+            else:
+                yield folder / name
 
     def _read(self, found: Path | OSError) -> Entry:
         path = Path(found.filename) if isinstance(found, OSError) else found
@@ -312,8 +421,7 @@ def json_entries(lines: Lines, fields: Fields) -> Iterator[Entry]:
             length = len(line)
             while not line.endswith(b"\n") and (line := lines.readline(1024 * 1024)):
                 length += len(line)
-            why = f"Line {number} has {length} bytes, the limit is {MAX_LINE_BYTES}. Split its article."
-            yield Entry(number, f"line-{number}", error=BadRequest(why, reason="LINE_TOO_LONG"))
+            yield Entry(number, f"line-{number}", error=_line_too_long(number, length))
             continue
         if number == 1:
             if line.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -329,11 +437,12 @@ def _json_entry(line: bytes, number: int, fields: Fields) -> Entry:
     except UnicodeDecodeError as error:
         why = f"Line {number} is not UTF-8 (byte {error.start}). Convert the input."
         return Entry(number, f"line-{number}", error=BadRequest(why, reason="WRONG_ENCODING"))
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = (
-            f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
-        )
-        return Entry(number, f"line-{number}", error=_malformed(f"Line {number} is no JSON: {where}. Mend it."))
+    except json.JSONDecodeError as error:
+        why = f"Line {number} is no JSON: {error.msg} at character {error.pos}. Mend it."
+        return Entry(number, f"line-{number}", error=_malformed(why))
+    except (ValueError, RecursionError) as error:  # a ValueError of its own is what Python has for thousands of digits
+        what = "is nested too deep" if isinstance(error, RecursionError) else "has a number of too many digits"
+        return Entry(number, f"line-{number}", error=_malformed(f"Line {number} {what}. Mend it."))
     if not isinstance(row, dict):
         why = f'Line {number} is no JSON object. A line is as {{"id": …, "text": …}}.'
         return Entry(number, f"line-{number}", error=_malformed(why))
@@ -386,6 +495,24 @@ def _checked(number: int, article_id: str, article: Article) -> Entry:
 
 def _names(fields: Fields) -> dict[str, Any]:
     return {"fields": [fields.id, fields.text, fields.title]}
+
+
+def _line_too_long(number: int, length: int) -> BadRequest:
+    why = f"Line {number} has {length} bytes, the limit is {MAX_LINE_BYTES}. Split its article."
+    return BadRequest(why, reason="LINE_TOO_LONG")
+
+
+def _damaged(part: Path, first: int, last: int, error: Exception) -> Entry:
+    why = f"Rows {first} to {last}, in {part.name}, cannot be read: {_first_line(error)}. Mend the file."
+    return Entry(first, f"line-{first}", error=BadRequest(why, reason="INPUT_DAMAGED"))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+
+
+def _utf8_length(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
 
 
 def _malformed(why: str) -> BadRequest:

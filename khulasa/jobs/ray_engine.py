@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import importlib
 import json
+import math
 import os
 import signal
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ BLOCK_ROWS = 32
 BLOCK_BYTES = 512 * 1024
 """Of a block, the unit that Ray moves, answers and repeats: about a hundred articles, so that every actor has some and
 a killed run loses little."""
+CALLING_CPUS = 0.1
+"""Processors of an actor that calls a gateway: it waits most of the time."""
 LOCAL_STORE_BYTES = 200 * 1024 * 1024
 """Ray's smallest sensible object store; what is under way takes a few blocks."""
 
@@ -96,6 +99,7 @@ class RayRun:
                 )
                 if firsts.stat().st_size or copies.stat().st_size:
                     self._start(ray)
+                    self._check_room(ray, progress)
                     self._answer(ray, firsts, ledger, progress)
                     self._take_over(copies, rest, ledger)
                     self._answer(ray, rest, ledger, progress)
@@ -164,6 +168,26 @@ class RayRun:
         context.target_max_block_size = BLOCK_BYTES
         context.target_min_block_size = 1
 
+    def _check_room(self, ray: Any, progress: RunProgress) -> None:
+        """Tell of actors that find no processors: Ray waits for those without a word.
+
+        Raises RunRefused if none finds any and none will come. A cluster may bring up nodes when they are asked for.
+        """
+        each = self._actor_cpus
+        nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+        places = sum(math.floor(cpus / each + 1e-6) for cpus in nodes)
+        if places >= self.actors:
+            return
+        there = f"{sum(nodes):g} on {len(nodes)} nodes" if self.address else f"{sum(nodes):g} here"
+        why = f"{self.actors} actors need {each:g} processors each; Ray has {there}, room for {places} of them."
+        if not places and not self.address:
+            raise RunRefused(f"{why} Give fewer: --actor-cpus.")
+        progress.tell(f"{why} The others wait.")
+
+    @property
+    def _actor_cpus(self) -> float:
+        return self.actor.cpus if self.actor.in_process else CALLING_CPUS
+
     def _answer(self, ray: Any, listed: Path, ledger: Ledger, progress: RunProgress) -> None:
         """Have everything in a list answered, and write what comes back as it comes."""
         if not listed.stat().st_size:
@@ -181,16 +205,13 @@ class RayRun:
             Actor,
             fn_constructor_kwargs={"settings": self.actor},
             compute=ray.data.ActorPoolStrategy(size=self.actors),
-            num_cpus=self.actor.cpus if self.actor.in_process else 0.1,
+            num_cpus=self._actor_cpus,
         )
-        shown_at = 0.0
         try:
-            for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-                for row in batch.to_pylist():
-                    _write(row, ledger)
-                    if time.monotonic() - shown_at >= SHOW_EVERY_S:
-                        progress.show(float(self.actors * self.actor.at_once))
-                        shown_at = time.monotonic()
+            with shown(progress, float(self.actors * self.actor.at_once)):
+                for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+                    for row in batch.to_pylist():
+                        _write(row, ledger)
         except (RunStopped, RunRefused):
             raise  # our own, also where an actor raised it: Ray's error for that is of both classes
         except ray.exceptions.RayError as error:
@@ -237,6 +258,24 @@ class Actor:
                 return await client.process(article, settings.options)
 
         return Answerer(process, limit, settings.patience_s)
+
+
+@contextlib.contextmanager
+def shown(progress: RunProgress, at_once: float) -> Iterator[None]:
+    """Show how far the run is, by time: until Ray's next row comes, nothing else happens here."""
+    ended = threading.Event()
+
+    def show() -> None:
+        while not ended.wait(SHOW_EVERY_S):
+            progress.show(at_once)
+
+    thread = threading.Thread(target=show, name="khulasa-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _stopped(why: str) -> RunStopped:

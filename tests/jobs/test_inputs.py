@@ -1,9 +1,13 @@
 """What each kind of input gives, and what of it is refused at once."""
 
+import asyncio
 import csv
 import gzip
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow
@@ -14,7 +18,8 @@ import zstandard
 from khulasa.jobs.failures import RunRefused
 from khulasa.jobs.inputs import MAX_LINE_BYTES, Entry, Fields, open_input
 from khulasa.types import Article
-from tests.conftest import ARTICLES
+from tests.conftest import ARTICLES, Stack
+from tests.jobs.test_run import line, records, running, until
 
 TEXT = "وصل الوزير إلى المدينة صباح اليوم."
 PLAIN = Fields()
@@ -23,6 +28,11 @@ LINES = [json.dumps({"id": f"a-{n}", "text": f"{TEXT} {n}", "title": "خبر"}, 
 
 def entries(path: Path, fields: Fields = PLAIN) -> list[Entry]:
     return list(open_input(str(path), fields).entries())
+
+
+def told(path: Path) -> list[tuple[int, str, str]]:
+    """Return number, id and reason of each entry; the reason of an article is its text."""
+    return [(e.number, e.id, e.article.text if e.article else e.error.reason if e.error else "") for e in entries(path)]
 
 
 def test_every_kind_gives_the_same_articles(tmp_path: Path) -> None:
@@ -135,6 +145,166 @@ def test_csv_in_another_encoding_is_named_row_by_row(tmp_path: Path) -> None:
     assert good.article is not None
     assert bad.error is not None
     assert bad.error.reason == "WRONG_ENCODING"
+
+
+def test_a_csv_row_with_other_fields_than_the_header_is_named(tmp_path: Path) -> None:
+    """A comma or a line break without quotes cuts no article short in silence; blank lines and ends are nothing."""
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\n1,a, b, and c\n\n2,d,,\n3,e\nf\n4,g\n", encoding="utf-8")
+    assert told(path) == [
+        (2, "line-2", "MALFORMED_LINE"),
+        (4, "2", "d"),
+        (5, "3", "e"),
+        (6, "line-6", "MALFORMED_LINE"),
+        (7, "4", "g"),
+    ]
+    messages = [str(entry.error) for entry in entries(path) if entry.error]
+    assert "The header has 2 fields, the row in line 2 has 4." in messages[0]
+    assert "The header has 2 fields, the row in line 6 has 1." in messages[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected", "words"),
+    [
+        (
+            '2,"b\n3,c\n4,d\n',
+            [(3, "line-3", "MALFORMED_LINE")],
+            "begins in line 3 has a quote that is never closed. What follows, up to line 5, is not read",
+        ),
+        (
+            '2,"b\n3,"c"\n4,d\n',
+            [(3, "line-3", "MALFORMED_LINE"), (5, "4", "d")],
+            "The row in lines 3 to 4 is no CSV",
+        ),
+        ('2,"b"c\n3,d\n', [(3, "line-3", "MALFORMED_LINE"), (4, "3", "d")], "The row in line 3 is no CSV"),
+        (
+            '2,"b' + ("\n" + "c" * 1023) * (MAX_LINE_BYTES // 1024 + 2) + "\n3,d\n",
+            [(3, "line-3", "MALFORMED_LINE"), (MAX_LINE_BYTES // 1024 + 6, "3", "d")],
+            f"has more than {MAX_LINE_BYTES} characters and is not read",
+        ),
+    ],
+    ids=["to the end", "up to the next quote", "within a text", "up to the limit"],
+)
+def test_a_csv_quote_that_is_not_closed_is_named(
+    tmp_path: Path, rows: str, expected: list[tuple[int, str, str]], words: str
+) -> None:
+    """Once, with the line where its row begins; what it swallowed is no part of any article."""
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\n1,a\n" + rows, encoding="utf-8")
+    first, *others = [entry for entry in told(path) if entry[0] <= 5 or entry[2] != "MALFORMED_LINE"]
+    assert first == (2, "1", "a")
+    assert others == expected
+    assert words in next(str(entry.error) for entry in entries(path) if entry.error)
+
+
+def test_a_csv_header_with_an_open_quote_is_refused(tmp_path: Path) -> None:
+    """What the columns are called cannot be told, so nothing is read."""
+    (tmp_path / "a.csv").write_text('id,"text\n1,a\n', encoding="utf-8")
+    with pytest.raises(RunRefused, match=r"has no header.*never closed"):
+        entries(tmp_path / "a.csv")
+
+
+def test_csv_lines_may_end_as_on_any_system(tmp_path: Path) -> None:
+    """Also with the carriage return alone of old exports, and within quotes."""
+    for end in ("\n", "\r\n", "\r"):
+        (tmp_path / "a.csv").write_bytes(end.join(["id,text", "1,a", f'2,"b{end}c"', ",d"]).encode())
+        assert told(tmp_path / "a.csv") == [(2, "1", "a"), (3, "2", f"b{end}c"), (5, "line-5", "d")]
+
+
+def test_a_number_of_thousands_of_digits_is_a_bad_line(tmp_path: Path) -> None:
+    """Python refuses to read one by an error of its own; the lines around it are read."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join([LINES[0], '{"id": "a", "text": "b", "views": ' + "9" * 5000 + "}", LINES[1]]), "utf-8")
+    before, bad, after = entries(path)
+    assert before.article
+    assert after.article
+    assert bad.error is not None
+    assert bad.error.reason == "MALFORMED_LINE"
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(("--limit", 1), 0), ((), 130)], ids=["limit", "SIGTERM"])
+async def test_a_run_ends_while_its_standard_input_is_open(
+    stack: Stack, tmp_path: Path, arguments: tuple[object, ...], status: int
+) -> None:
+    """With the documented status, though a thread waits for the next line: `tail -f` never closes the pipe."""
+    output = tmp_path / "out.jsonl"
+    gateway = stack.addresses["gateway"]
+    async with running("-", output, "--gateway", gateway, *arguments, stdin=asyncio.subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(line(1).encode() + b"\n")
+        await process.stdin.drain()
+        if not arguments:
+            await until(lambda: output.exists() and len(records(output)) == 1)
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            errors = await process.stderr.read()
+            assert await process.wait() == status, errors
+        process.stdin.close()
+    assert [record["id"] for record in records(output)] == ["a-1"]
+
+
+def test_an_input_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a Ray cluster reads it by the same name, and works elsewhere."""
+    (tmp_path / "a.jsonl").write_text(LINES[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    source = open_input("a.jsonl", PLAIN)
+    monkeypatch.chdir("/")
+    assert [entry.id for entry in source.entries()] == ["a-0"]
+
+
+def write_groups(path: Path, **options: object) -> list[dict[str, str]]:
+    """Write a Parquet file of three groups of ten rows, and return the rows."""
+    rows = [{"id": f"a-{n}", "text": f"{TEXT} {n}"} for n in range(30)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=10, **options)
+    return rows
+
+
+@pytest.mark.parametrize("damage", ["torn", "one byte"])
+def test_a_damaged_group_of_parquet_is_an_entry(tmp_path: Path, damage: str) -> None:
+    """The groups before and after it are read, their rows numbered as if it were whole."""
+    path = tmp_path / "a.parquet"
+    rows = write_groups(path, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = bytearray(path.read_bytes())
+    if damage == "torn":
+        column = pyarrow.parquet.read_metadata(path).row_group(1).column(1)
+        data[column.data_page_offset : column.data_page_offset + 40] = b"\xff" * 40
+    else:
+        data[data.index(f"{TEXT} 15".encode()) + 60] ^= 1
+    path.write_bytes(data)
+    found = told(path)
+    assert found[10] == (11, "line-11", "INPUT_DAMAGED")
+    assert [*found[:10], *found[11:]] == [
+        (n + 1, row["id"], row["text"]) for n, row in enumerate(rows) if not 10 <= n < 20
+    ]
+
+
+def test_every_part_is_looked_at_before_the_first_row(tmp_path: Path) -> None:
+    """A part without the column for the text, or that is no Parquet, is refused before any article is done."""
+    write_groups(tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["1"], "body": [TEXT]}), tmp_path / "b.parquet")
+    with pytest.raises(RunRefused, match=r"b\.parquet has the columns id, body"):
+        next(open_input(str(tmp_path), PLAIN).entries())
+    (tmp_path / "b.parquet").write_bytes(b"no parquet")
+    with pytest.raises(RunRefused, match=r"b\.parquet is no Parquet"):
+        next(open_input(str(tmp_path), PLAIN).entries())
+
+
+READ_WITH_FEW_FILES = """
+import resource, sys
+from khulasa.jobs.inputs import Fields, open_input
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+print(sum(entry.article is not None for entry in open_input(sys.argv[1], Fields()).entries()))
+"""
+
+
+def test_one_part_is_open_at_a_time(tmp_path: Path) -> None:
+    """A folder may have more parts than a process may have files."""
+    write_groups(tmp_path / "0.parquet")
+    for n in range(1, 100):
+        os.link(tmp_path / "0.parquet", tmp_path / f"{n}.parquet")
+    reading = subprocess.run([sys.executable, "-c", READ_WITH_FEW_FILES, tmp_path], capture_output=True, check=False)
+    assert reading.stdout == b"3000\n", reading.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,24 @@
 """Ray as the engine of a run, on this machine. Skipped where Ray is not installed."""
 
 import asyncio
+import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from khulasa.jobs import progress
+from khulasa.jobs.inputs import Fields, open_input
 from khulasa.jobs.output import records_of
+from khulasa.jobs.plan import Counts
+from khulasa.jobs.ray_engine import shown
 from tests.conftest import Stack
-from tests.jobs.test_run import failures, job_run, line, write_lines
+from tests.jobs.test_run import failures, job_run, line, until, write_lines
+from tests.tiny_models import write_encoder_decoder
 
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +74,63 @@ async def test_a_ray_that_does_not_start_stops_the_run(stack: Stack, tmp_path: P
     assert b"timed out during startup. All that was done is kept; the same command goes on." in errors
     code, counts, _ = await job_run(source, tmp_path / "out.jsonl", "--gateway", stack.addresses["gateway"])
     assert (code, counts["done"]) == (0, 1)
+
+
+FAULTY_ARTICLE = """
+import asyncio
+from khulasa.errors import InternalError
+from khulasa.jobs.in_process import InProcess
+from khulasa.types import Article, Options
+
+class Faulty:
+    async def answer(self, article, options):
+        raise ValueError(article.text)
+
+async def main():
+    async with await InProcess.start() as translator:
+        translator._pipeline = Faulty()
+        try:
+            await translator.process(Article(text="وصل الوزير."), Options())
+        except InternalError as error:
+            print(error.reason, error)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_fault_at_an_article_is_an_error_of_that_article(model_folder: Path, tmp_path: Path) -> None:
+    """To Ray it would be the end of the run. The log has its type and place, and no word of the article."""
+    write_encoder_decoder(tmp_path / "model", model_folder / "tokenizer.model")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", FAULTY_ARTICLE),
+        env={**os.environ, "KHULASA_MODEL": str(tmp_path / "model"), "KHULASA_THREADS": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await process.communicate()
+    assert out.startswith(b"INTERNAL An internal error."), errors
+    assert b"ValueError" in errors
+    assert "الوزير" not in (out + errors).decode()
+
+
+async def test_how_far_it_is_is_shown_while_nothing_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines come by time, not with rows: slow actors, or those that find no place, may give none for long."""
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0)
+    console = Console(file=io.StringIO())
+    source = open_input(str(write_lines(tmp_path / "in.jsonl", [line(1)])), Fields())
+    with shown(progress.RunProgress(Counts(), source, console), 4):
+        await until(lambda: console.file.getvalue().count("0 done") >= 2)  # type: ignore[attr-defined]  # a StringIO
+
+
+async def test_more_processors_than_there_are_is_refused(tmp_path: Path) -> None:
+    """With the numbers, where no actor finds any: Ray would wait for them for ever."""
+    pytest.importorskip("ray")
+    source = write_lines(tmp_path / "in.jsonl", [line(1)])
+    many = ("--engine", "ray", "--in-process", "--actors", 4, "--actor-cpus", 4096)
+    async with asyncio.timeout(120):
+        code, counts, errors = await job_run(source, tmp_path / "out.jsonl", *many)
+    assert (code, counts["done"]) == (2, 0), errors
+    assert "4 actors need 4096 processors each" in errors
 
 
 async def test_actors_that_call_the_gateway_give_the_same_records(stack: Stack, tmp_path: Path) -> None:
