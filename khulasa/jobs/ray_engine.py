@@ -182,6 +182,8 @@ class RayRun:
             fn_constructor_kwargs={"settings": self.actor},
             compute=ray.data.ActorPoolStrategy(size=self.actors),
             num_cpus=self.actor.cpus if self.actor.in_process else 0.1,
+            # Ray ends one block before it begins the next; with one at a time few articles were left to make batches of.
+            max_concurrency=-(-self.actor.at_once // BLOCK_ROWS) + 1,
         )
         shown_at = 0.0
         try:
