@@ -51,7 +51,7 @@ AtOnce = Annotated[int, typer.Option(min=1, max=1000, help="Most articles at onc
 Limit = Annotated[int | None, typer.Option(min=1, help="Do at most this many articles that are not done yet.")]
 OnlyFailed = Annotated[bool, typer.Option("--only-failed", help="Do only what the error file has.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, translate a few, say how long it would take.")]
-Patience = Annotated[float, typer.Option(min=0, help="Seconds without any answer after which the run stops.")]
+Patience = Annotated[float, typer.Option(min=0, help="Seconds of being put off, without an answer, until it stops.")]
 CountsAsJson = Annotated[bool, typer.Option("--json", help="Print what came of it as one JSON object at the end.")]
 Engine = Annotated[str, typer.Option(metavar="gateway|ray", help="Who does it: a gateway, or actors of Ray.")]
 RayAddress = Annotated[str, typer.Option("--address", help="With ray: the cluster; else one is started here.")]

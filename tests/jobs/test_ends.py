@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ import pytest
 from benchmarks.stub_translator import STUB
 from khulasa.jobs.output import recorded_ids, records_of
 from khulasa.up import Services
-from tests.conftest import Stack
+from services.harness.clients import Clients
+from tests.conftest import Stack, start_stack
+from tests.harness.test_credentials import OTHER_TOKEN, TOKEN, write_clients
 from tests.jobs.test_run import failures, job_run, line, records, running, until, write_lines
 
 COUNT = 150
@@ -107,6 +110,27 @@ async def test_a_full_disk_stops_the_run_and_nothing_is_lost(stack: Stack, tmp_p
     assert (code, counts["skipped"], counts["done"]) == (0, before, 40 - before)
     assert len({record["id"] for record in records_of(output)}) == len(list(records_of(output))) == 40
     assert not failures(output)
+
+
+async def test_a_token_that_is_taken_back_stops_the_run(
+    model_folder: Path, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 3 and no failures, however many articles are left; when the token is given again the rest is done."""
+    source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(1000)]), tmp_path / "out.jsonl"
+    clients = write_clients(tmp_path / "clients.toml", newsroom=TOKEN)
+    monkeypatch.setenv("KHULASA_TOKEN", TOKEN)
+    async with AsyncExitStack() as parts:
+        stack = await start_stack(model_folder, redis_url, parts, clients=Clients(clients))
+        gateway = stack.addresses["gateway"]
+        running_job = asyncio.create_task(job_run(source, output, "--gateway", gateway))
+        await until(lambda: count_of(output) >= 10)
+        write_clients(clients, newsroom=OTHER_TOKEN)
+        code, counts, errors = await running_job
+        assert (code, counts["failed"], counts["done"] < 1000) == (3, 0, True), errors
+        assert "refuses the caller" in errors
+        write_clients(clients, newsroom=TOKEN)
+        code, counts, errors = await job_run(source, output, "--gateway", gateway)
+        assert (code, counts["done"] + counts["skipped"], counts["failed"]) == (0, 1000, 0), errors
 
 
 async def test_a_gateway_that_never_comes_stops_the_run(tmp_path: Path) -> None:
