@@ -43,6 +43,7 @@ from khulasa.jobs.progress import RunProgress, tell_end
 from khulasa.jobs.ray_engine import ActorSettings, RayRun
 from khulasa.jobs.run import Ledger, Run
 from khulasa.types import Article, Options, Priority, Result
+from khulasa.jobs.run_file import accept_mended
 
 complaints = Console(stderr=True, soft_wrap=True)
 
@@ -52,6 +53,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Do at most this many art
 OnlyFailed = Annotated[bool, typer.Option("--only-failed", help="Do only what the error file has.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, translate a few, say how long it would take.")]
 Patience = Annotated[float, typer.Option(min=0, help="Seconds of being put off, without an answer, until it stops.")]
+Mended = Annotated[bool, typer.Option("--mended", help="The input was mended: take it for the one that it was.")]
 CountsAsJson = Annotated[bool, typer.Option("--json", help="Print what came of it as one JSON object at the end.")]
 Engine = Annotated[str, typer.Option(metavar="gateway|ray", help="Who does it: a gateway, or actors of Ray.")]
 RayAddress = Annotated[str, typer.Option("--address", help="With ray: the cluster; else one is started here.")]
@@ -69,6 +71,7 @@ def run(
     only_failed: OnlyFailed = False,
     dry_run: DryRun = False,
     sentences: Sentences = None,
+    mended: Mended = False,
     words: Words = None,
     ratio: Ratio = None,
     boilerplate: Boilerplate = False,
@@ -113,6 +116,8 @@ def run(
             actor = ActorSettings(gateway, options, timeout, patience, in_process, actor_cpus, at_once)
             ray_run = RayRun(reading, output, actor, actors, address, complaints)
             code = ray_run.run(limit=limit, only_failed=only_failed, as_json=as_json)
+        if mended:
+            accept_mended(output, reading)
         elif dry_run:
             code = asyncio.run(_estimate(reading, output, gateway, options, timeout, at_once))
         else:

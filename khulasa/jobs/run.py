@@ -48,9 +48,10 @@ class Ledger:
     @classmethod
     def open(cls, path: Path, source: Input, options: Options) -> Self:
         """Lock, compare, mend and read what is there. Raises RunRefused or RunStopped."""
-        run_file, index = RunFile(path, source, options), Index()
+        run_file, index = RunFile(path), Index(lines_move=isinstance(source, StandardInput))
         output: Output | None = None
         try:
+            run_file.compare(source, options)
             output = open_output(path)
             for place, record in output.recover():
                 index.add_done(record["id"])
