@@ -20,7 +20,7 @@ from khulasa.jobs.error_file import ErrorFile
 from khulasa.jobs.failures import RunRefused, RunStopped
 from khulasa.jobs.index import Index
 from khulasa.jobs.inputs import Entry, Input, StandardInput
-from khulasa.jobs.output import Output, open_output
+from khulasa.jobs.output import Output, check_output, open_output
 from khulasa.jobs.plan import Counts, Plan, Work
 from khulasa.jobs.progress import SHOW_EVERY_S, RunProgress
 from khulasa.jobs.run_file import RunFile, beside
@@ -48,6 +48,7 @@ class Ledger:
     @classmethod
     def open(cls, path: Path, source: Input, options: Options) -> Self:
         """Lock, compare, mend and read what is there. Raises RunRefused or RunStopped."""
+        check_output(path)
         run_file, index = RunFile(path), Index(lines_move=isinstance(source, StandardInput))
         output: Output | None = None
         try:
@@ -124,7 +125,7 @@ class Run:
                     self._reader = tasks.create_task(self._read(places, tasks))
                 keeper.cancel()
         except* (RunStopped, RunRefused) as ends:
-            raise _first(ends) from None
+            raise first_error(ends) from None
 
     async def interrupt(self) -> None:
         """Begin nothing more; `run` returns when the calls under way have ended."""
@@ -205,8 +206,8 @@ class Run:
             await asyncio.sleep(SHOW_EVERY_S)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
+def first_error(error: BaseException) -> BaseException:
+    """Return the first of the errors of a group, or an error that is none as it is."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

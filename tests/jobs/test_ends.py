@@ -4,6 +4,7 @@ Killed are the client, the gateway and the translator."""
 
 import asyncio
 import json
+import re
 import resource
 import signal
 import sys
@@ -22,6 +23,14 @@ from tests.harness.test_credentials import OTHER_TOKEN, TOKEN, write_clients
 from tests.jobs.test_run import failures, job_run, line, records, running, until, write_lines
 
 COUNT = 150
+FAULTY = """
+from khulasa.jobs import run
+def faulty(*_, **__):
+    return {}["secret"]
+run.record_of = faulty
+from khulasa.cli import app
+app()
+"""
 
 
 @pytest.fixture
@@ -131,6 +140,24 @@ async def test_a_token_that_is_taken_back_stops_the_run(
         write_clients(clients, newsroom=TOKEN)
         code, counts, errors = await job_run(source, output, "--gateway", gateway)
         assert (code, counts["done"] + counts["skipped"], counts["failed"]) == (0, 1000, 0), errors
+
+
+async def test_a_fault_that_nobody_knows_is_one_line_to_report(stack: Stack, tmp_path: Path) -> None:
+    """Status 3, its kind and place, and nothing of what it was about; then the same command goes on."""
+    source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(5)]), tmp_path / "out.jsonl"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", FAULTY, "job", "run", str(source), str(output)),
+        *("--gateway", stack.addresses["gateway"]),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, found = await process.communicate()
+    errors = found.decode()
+    assert process.returncode == 3, errors
+    assert re.search(r"KeyError in run\.py, line \d+\. All that was done is kept", errors)
+    assert "secret" not in errors
+    assert "Traceback" not in errors
+    code, counts, errors = await job_run(source, output, "--gateway", stack.addresses["gateway"])
+    assert (code, counts["done"]) == (0, 5), errors
 
 
 async def test_a_gateway_that_never_comes_stops_the_run(tmp_path: Path) -> None:
