@@ -111,6 +111,8 @@ def run(
         raise typer.BadParameter("--address and --in-process go with --engine ray.")
     if engine == "ray" and dry_run:
         raise typer.BadParameter("--dry-run asks a gateway; leave --engine out.")
+    if dry_run and (limit is not None or only_failed or mended):
+        raise typer.BadParameter("--dry-run is of the whole input; leave --limit, --only-failed and --mended out.")
     with _exit_status():
         reading = open_input(source, Fields(id_field, text_field, title_field))
         _check_input(reading)

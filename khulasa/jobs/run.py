@@ -32,7 +32,7 @@ READ_AHEAD = 64
 SYNC_S = 5.0
 
 BREATHE_EVERY = 256
-"""Entries that are passed over before others get their turn."""
+"""Entries without an article to be done before others get their turn."""
 
 
 @dataclass(slots=True)
@@ -137,13 +137,12 @@ class Run:
         passed = 0
         async for entry in _without_blocking(self.source):
             work = self.plan.take(entry)
-            if work is None:
+            if work is None or work.entry.error:
+                if work and work.entry.error:
+                    self.ledger.fail(work.entry, work.entry.error)
                 passed += 1
                 if passed % BREATHE_EVERY == 0:
                     await asyncio.sleep(0)
-                continue
-            if work.entry.error:
-                self.ledger.fail(work.entry, work.entry.error)
                 continue
             await places.acquire()
             task = tasks.create_task(self._do(work))

@@ -13,9 +13,18 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from benchmarks.job_lines import made_up
 from benchmarks.stub_translator import STUB
+from khulasa.jobs.answer import Answerer
+from khulasa.jobs.concurrency import AdaptiveLimit
+from khulasa.jobs.inputs import Fields, open_input
 from khulasa.jobs.output import recorded_ids, records_of
+from khulasa.jobs.plan import Plan
+from khulasa.jobs.progress import RunProgress
+from khulasa.jobs.run import Ledger, Run
+from khulasa.types import Options
 from khulasa.up import Services
 from services.harness.clients import Clients
 from tests.conftest import Stack, start_stack
@@ -140,6 +149,22 @@ async def test_a_token_that_is_taken_back_stops_the_run(
         write_clients(clients, newsroom=TOKEN)
         code, counts, errors = await job_run(source, output, "--gateway", gateway)
         assert (code, counts["done"] + counts["skipped"], counts["failed"]) == (0, 1000, 0), errors
+
+
+async def test_a_file_of_bad_lines_can_be_interrupted(tmp_path: Path) -> None:
+    """Others get their turn between lines that are no articles, so that Ctrl-C and the progress are not kept out."""
+    source = open_input(str(write_lines(tmp_path / "in.jsonl", ["{"] * 20_000)), Fields())
+    ledger = Ledger.open(tmp_path / "out.jsonl", source, Options())
+    answerer = Answerer(made_up, AdaptiveLimit(4), 60)
+    progress = RunProgress(ledger.counts, source, Console(stderr=True))
+    run = Run(source, ledger, Plan(ledger.index, ledger.counts), answerer, progress)
+    task = asyncio.create_task(run.run())
+    while not ledger.counts.failed:  # noqa: ASYNC110  # it is to be seen between two lines
+        await asyncio.sleep(0)
+    await run.interrupt()
+    await task
+    ledger.close()
+    assert 0 < ledger.counts.failed < 20_000
 
 
 async def test_a_fault_that_nobody_knows_is_one_line_to_report(stack: Stack, tmp_path: Path) -> None:

@@ -301,6 +301,9 @@ async def test_a_dry_run_refuses_what_is_none_of_ours(gateway: str, tmp_path: Pa
         (("list.jsonl",), "none of a run"),
         (("rows.jsonl",), "none of a run"),
         (("parts",), "none of a run"),
+        (("out.jsonl", "--limit", 2), "leave --limit"),
+        (("out.jsonl", "--only-failed"), "leave --limit"),
+        (("out.jsonl", "--mended"), "leave --limit"),
     ):
         name, *options = arguments
         code, _, errors = await job_run(source, tmp_path / str(name), *options, "--gateway", gateway, "--dry-run")
