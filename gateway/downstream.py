@@ -50,7 +50,6 @@ CHANNEL_OPTIONS = [
     *OPTIONS,
     ("grpc.lb_policy_name", "round_robin"),  # the default sends everything to the first replica
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 2000),  # the default of 120 s outlasts a restart by far
 ]
 
 Response = TypeVar("Response")

@@ -22,6 +22,7 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 3000),
     ("grpc.http2.ping_timeout_ms", 4000),
     ("grpc.min_reconnect_backoff_ms", 2000),  # also the time for a connection; the default of 20 s is for far networks
+    ("grpc.max_reconnect_backoff_ms", 2000),  # the default of 120 s outlasts a restart by far
 )
 """For every connection to a server of ours."""
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")

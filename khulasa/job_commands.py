@@ -102,17 +102,19 @@ def submit(
             raise typer.Exit(2)
         digest.update(repr(options).encode())
 
-        async def send(client: AsyncClient) -> Job:
-            return await client.create_job(
+        async def send(client: AsyncClient) -> tuple[Job, bool]:
+            known = {job.name async for job in client.jobs()}
+            job = await client.create_job(
                 _articles(reading),
                 options,
                 request_id=request_id or digest.hexdigest(),
                 display_name=(name or Path(source).name)[:200],
             )
+            return job, job.name in known
 
-        job = _ask(gateway, send)
+        job, sent_before = _ask(gateway, send)
     print(job.name)
-    if not job.running or job.done or job.failed:
+    if sent_before:
         complaints.print(f"It was sent before. {_progress(job)}", markup=False)
 
 

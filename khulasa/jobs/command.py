@@ -6,6 +6,7 @@ Exit status: 0 all done, 1 some articles failed, 2 not begun, 3 stopped before t
 import asyncio
 import contextlib
 import signal
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +34,7 @@ from khulasa.article_options import (
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, Overloaded, Unavailable
 from khulasa.jobs import failures
-from khulasa.jobs.answer import Answerer
+from khulasa.jobs.answer import GOES_ON, Answerer
 from khulasa.jobs.concurrency import AdaptiveLimit
 from khulasa.jobs.estimate import estimate
 from khulasa.jobs.failures import RunRefused, RunStopped
@@ -41,17 +42,20 @@ from khulasa.jobs.inputs import Fields, Input, StandardInput, open_input
 from khulasa.jobs.plan import Plan
 from khulasa.jobs.progress import RunProgress, tell_end
 from khulasa.jobs.ray_engine import ActorSettings, RayRun
-from khulasa.jobs.run import Ledger, Run
+from khulasa.jobs.run import Ledger, Run, first_error
+from khulasa.jobs.run_file import accept_mended
 from khulasa.types import Article, Options, Priority, Result
 
 complaints = Console(stderr=True, soft_wrap=True)
+PACKAGE = Path(__file__).parents[1]
 
 OutputName = Annotated[Path, typer.Argument(metavar="OUTPUT", help="A .jsonl file, or a folder for Parquet parts.")]
 AtOnce = Annotated[int, typer.Option(min=1, max=1000, help="Most articles at once; how many really is found out.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Do at most this many articles that are not done yet.")]
 OnlyFailed = Annotated[bool, typer.Option("--only-failed", help="Do only what the error file has.")]
+Mended = Annotated[bool, typer.Option("--mended", help="The input was mended: take it for the one that it was.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, translate a few, say how long it would take.")]
-Patience = Annotated[float, typer.Option(min=0, help="Seconds without any answer after which the run stops.")]
+Patience = Annotated[float, typer.Option(min=0, help="Seconds of being put off, without an answer, until it stops.")]
 CountsAsJson = Annotated[bool, typer.Option("--json", help="Print what came of it as one JSON object at the end.")]
 Engine = Annotated[str, typer.Option(metavar="gateway|ray", help="Who does it: a gateway, or actors of Ray.")]
 RayAddress = Annotated[str, typer.Option("--address", help="With ray: the cluster; else one is started here.")]
@@ -67,6 +71,7 @@ def run(
     gateway: Address = DEFAULT_ADDRESS,
     limit: Limit = None,
     only_failed: OnlyFailed = False,
+    mended: Mended = False,
     dry_run: DryRun = False,
     sentences: Sentences = None,
     words: Words = None,
@@ -106,9 +111,13 @@ def run(
         raise typer.BadParameter("--address and --in-process go with --engine ray.")
     if engine == "ray" and dry_run:
         raise typer.BadParameter("--dry-run asks a gateway; leave --engine out.")
+    if dry_run and (limit is not None or only_failed or mended):
+        raise typer.BadParameter("--dry-run is of the whole input; leave --limit, --only-failed and --mended out.")
     with _exit_status():
         reading = open_input(source, Fields(id_field, text_field, title_field))
         _check_input(reading)
+        if mended:
+            accept_mended(output, reading)
         if engine == "ray":
             actor = ActorSettings(gateway, options, timeout, patience, in_process, actor_cpus, at_once)
             ray_run = RayRun(reading, output, actor, actors, address, complaints)
@@ -119,7 +128,7 @@ def run(
             code = asyncio.run(
                 _run(reading, output, gateway, options, timeout, patience, at_once, limit, only_failed, as_json)
             )
-        raise typer.Exit(code)
+    raise typer.Exit(code)
 
 
 async def _run(
@@ -243,15 +252,31 @@ def _signals() -> Iterator[asyncio.Event]:
 def _exit_status() -> Iterator[None]:
     try:
         yield
-    except RunRefused as error:
-        _complain(error)
-        raise typer.Exit(failures.REFUSED) from None
     except RunStopped as error:
         _complain(error)
         raise typer.Exit(failures.STOPPED) from None
+    except KhulasaError as error:  # articles keep theirs, so it is of the run: an unreadable token, or RunRefused
+        _complain(error)
+        raise typer.Exit(failures.REFUSED) from None
     except KeyboardInterrupt:
         raise typer.Exit(failures.INTERRUPTED) from None
+    except Exception as error:
+        _complain(_fault(error))
+        raise typer.Exit(failures.STOPPED) from None
 
 
-def _complain(error: KhulasaError) -> None:
-    complaints.print(f"khulasa: {error}", style="red", markup=False, highlight=False)
+def _fault(error: Exception) -> str:
+    """Return a line to report, without the message of what could quote an article."""
+    cause = first_error(error)
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(cause.__traceback__)]
+    ours = [place for place in frames if Path(place[0]).is_relative_to(PACKAGE)]
+    file, line = (ours or frames)[-1]
+    message = f" ({cause})" if isinstance(cause, OSError) else ""
+    return (
+        f"The run met a fault that it does not know: {type(cause).__name__}{message} in {Path(file).name}, line {line}."
+        f" {GOES_ON} If it ends so again, please report this line."
+    )
+
+
+def _complain(why: object) -> None:
+    complaints.print(f"khulasa: {why}", style="red", markup=False, highlight=False)

@@ -22,6 +22,8 @@ FORGETTING = 1.002
 """By this factor the best latency is forgotten with each answer: a gateway may become slower."""
 AWAY_S = 0.5
 LONGEST_AWAY_S = 15.0
+LONGEST_WAIT_S = 30.0
+"""Whatever the gateway says, somebody looks again after so long: the operator may have allowed more before."""
 CHARS_OF_OVERHEAD = 500
 
 
@@ -36,16 +38,21 @@ class AdaptiveLimit:
         self.highest = highest
         self.now = float(min(START, highest))
         self.under_way = 0
-        self.answered_at = clock()
-        """When the last answer came, or the run began."""
+        self.answers = 0
         self._clock = clock
         self._last_cut_at = 0.0
         self._closed_until = 0.0
         self._away_times = 0
+        self._silent_since: float | None = None
         self._latency_s: float | None = None
         self._best_latency_s: float | None = None
         self._changed = asyncio.Condition()
         self._closed = False
+
+    @property
+    def silent_s(self) -> float:
+        """For how long everybody has been put off: since the first time after the gateway was last heard."""
+        return 0.0 if self._silent_since is None else self._clock() - self._silent_since
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[float]:
@@ -69,7 +76,9 @@ class AdaptiveLimit:
     def answered(self, began_at: float, chars: int, *, cached: bool) -> None:
         """Learn from an answer. What came from the cache says nothing about the engine."""
         now = self._clock()
-        self.answered_at, self._away_times = now, 0
+        self.answers += 1
+        self._away_times = 0
+        self.heard()
         if not cached:
             # Articles differ in length, and the time of each is about in proportion to it.
             latency_s = (now - began_at) / (chars + CHARS_OF_OVERHEAD)
@@ -83,17 +92,29 @@ class AdaptiveLimit:
         if self.under_way >= int(self.now):  # only a limit that is reached may rise
             self.now = min(float(self.highest), self.now + (1 / self.now if self._last_cut_at else 1))
 
+    def heard(self) -> None:
+        """Learn that the gateway is there, if only to refuse one article for good."""
+        self._silent_since = None
+
     def overloaded(self, began_at: float, retry_after_s: float | None) -> None:
         """Learn that the gateway has too much to do."""
+        self._put_off()
         self._cut(CUT, began_at)
-        self._close_for(retry_after_s or AWAY_S)
+        self.wait(retry_after_s or AWAY_S)
+
+    def wait(self, seconds: float) -> None:
+        """Learn that nobody is to call for a while, which says nothing of how many may."""
+        # Spread, or all clients return together.
+        wait_s = min(LONGEST_WAIT_S, seconds) * random.uniform(1.0, 1.25)
+        self._closed_until = max(self._closed_until, self._clock() + wait_s)
 
     def away(self, retry_after_s: float | None) -> None:
         """Learn that the gateway is away: nobody calls for a while, longer each time, up to 15 s."""
+        self._put_off()
         if self._clock() >= self._closed_until:
             backoff_s = min(LONGEST_AWAY_S, AWAY_S * 2 ** min(self._away_times, 10))
             self._away_times += 1
-            self._close_for(max(backoff_s, retry_after_s or 0.0))
+            self.wait(max(backoff_s, retry_after_s or 0.0))
 
     async def close(self) -> None:
         """Begin no more calls."""
@@ -113,9 +134,9 @@ class AdaptiveLimit:
             self.now = max(1.0, self.now * factor)
             self._last_cut_at = self._clock()
 
-    def _close_for(self, seconds: float) -> None:
-        # Spread, or all clients return together.
-        self._closed_until = max(self._closed_until, self._clock() + seconds * random.uniform(1.0, 1.25))
+    def _put_off(self) -> None:
+        if self._silent_since is None:
+            self._silent_since = self._clock()
 
     async def _tell(self) -> None:
         async with self._changed:

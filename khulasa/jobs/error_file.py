@@ -11,12 +11,17 @@ import json
 from pathlib import Path
 
 from khulasa.errors import KhulasaError, code_of
+from khulasa.jobs.failures import RunRefused
 from khulasa.jobs.index import Index
 from khulasa.jobs.inputs import Entry
 from khulasa.jobs.output import JsonLines
 
 NOT_THE_ARTICLE = ("REPEATED_ID",)
 """Reasons for which a line stays in the file though the output has its id: it has the id of another line."""
+OF_NO_LINE = ("INPUT_DAMAGED",)
+"""Reasons that are forgotten when a run begins: in the mended input there may be no such line. A run that meets the
+damage again tells it again."""
+FORGOTTEN = -1
 
 
 class ErrorFile:
@@ -26,10 +31,12 @@ class ErrorFile:
         self._path = path
         self._index = index
         self._lines = JsonLines(path)
-        for place, record in self._lines.recover():
-            if record["reason"] in NOT_THE_ARTICLE or not index.is_done(record["id"]):
-                index.add_failed(record["line"], record["id"], place)
-        self._clear()
+        try:
+            self._recover()
+            self._clear()
+        except BaseException:
+            self._lines.abandon()
+            raise
 
     def add(self, entry: Entry, error: KhulasaError) -> None:
         """Write why an entry failed, in the place of what was known of it."""
@@ -47,6 +54,16 @@ class ErrorFile:
     def abandon(self) -> None:
         """Give the file back as it is."""
         self._lines.abandon()
+
+    def _recover(self) -> None:
+        for number, (place, record) in enumerate(self._lines.recover(), start=1):
+            line, reason = record.get("line"), record.get("reason")
+            if not isinstance(line, int) or not isinstance(reason, str):
+                raise RunRefused(f"Line {number} of {self._path} is none of a run. Move the file.")
+            if reason in OF_NO_LINE:
+                self._index.add_failed(line, record["id"], FORGOTTEN)
+            elif reason in NOT_THE_ARTICLE or not self._index.is_done(record["id"]):
+                self._index.add_failed(line, record["id"], place)
 
     def _clear(self) -> None:
         """Keep the newest line of each failure, by a new file that takes the old one's place."""

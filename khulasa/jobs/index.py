@@ -15,9 +15,14 @@ CACHE_KIB = 16 * 1024
 
 
 class Index:
-    """Ids that are done or were read, first copies of stories, and lines that failed."""
+    """Ids that are done or were read, first copies of stories, and lines that failed.
 
-    def __init__(self) -> None:
+    A line is known by its number, for what is mended in it may be its id; a file of a folder by its id. With
+    `lines_move` another input may have another line of that number, and only with the same id is it the same.
+    """
+
+    def __init__(self, *, lines_move: bool = False) -> None:
+        self._lines_move = lines_move
         # Synchronous or journalled writes would protect what is thrown away anyway.
         self._data = sqlite3.connect("", isolation_level=None)
         self._data.executescript(
@@ -29,7 +34,7 @@ class Index:
             CREATE TABLE read (id BLOB PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE first (digest BLOB PRIMARY KEY, id TEXT, place INTEGER) WITHOUT ROWID;
             CREATE TABLE text (digest BLOB PRIMARY KEY) WITHOUT ROWID;
-            CREATE TABLE failed (id BLOB PRIMARY KEY, place INTEGER) WITHOUT ROWID;
+            CREATE TABLE failed (line BLOB PRIMARY KEY, place INTEGER) WITHOUT ROWID;
             BEGIN;
             """
         )
@@ -61,20 +66,23 @@ class Index:
 
     def add_failed(self, number: int, article_id: str, place: int) -> None:
         """Note that this line of the input failed, and where the error file says so."""
-        self._added("INSERT OR REPLACE INTO failed VALUES (?, ?)", _key(article_id, number), place)
+        self._added("INSERT OR REPLACE INTO failed VALUES (?, ?)", self._line(number, article_id), place)
 
     def failed(self, number: int, article_id: str) -> int | None:
         """Return where the error file has this line of the input, None if it has not."""
-        row = self._row("SELECT place FROM failed WHERE id = ?", _key(article_id, number))
+        row = self._row("SELECT place FROM failed WHERE line = ?", self._line(number, article_id))
         return int(str(row[0])) if row else None
 
     def drop_failed(self, number: int, article_id: str) -> None:
         """Forget that a line failed."""
-        self._added("DELETE FROM failed WHERE id = ?", _key(article_id, number))
+        self._added("DELETE FROM failed WHERE line = ?", self._line(number, article_id))
 
     def close(self) -> None:
         """Give the file back."""
         self._data.close()
+
+    def _line(self, number: int, article_id: str) -> bytes:
+        return _key(str(number) if number and not self._lines_move else f"{number} {article_id}")
 
     def _added(self, statement: str, *values: object) -> bool:
         with _room():
@@ -86,8 +94,7 @@ class Index:
             return row
 
 
-def _key(article_id: str, number: int | None = None) -> bytes:
-    name = article_id if number is None else f"{number} {article_id}"
+def _key(name: str) -> bytes:
     return hashlib.blake2b(name.encode(), digest_size=16).digest()
 
 

@@ -123,7 +123,7 @@ class _File(Input):
 
     def is_same(self, known: Mapping[str, Any]) -> bool:
         length = known.get("head_bytes")
-        return isinstance(length, int) and 0 < length <= HEAD_BYTES and self._identity(length) == known
+        return isinstance(length, int) and 0 <= length <= HEAD_BYTES and self._identity(length) == known
 
     def _identity(self, length: int) -> dict[str, Any]:
         with self.path.open("rb") as file:

@@ -23,6 +23,7 @@ PART_BYTES = 32 * 1024 * 1024
 ROWS_READ_BACK = 100
 """Rows of a group in a Parquet part: one record that is read back costs as much as a group."""
 JOURNAL = ".journal.jsonl"
+LINES_SUFFIXES = (".jsonl", ".ndjson")
 
 
 class Output(ABC):
@@ -56,15 +57,24 @@ class Output(ABC):
         """Finish: what waits for a part becomes one."""
 
 
+def check_output(path: Path) -> None:
+    """Raise RunRefused for what cannot be an output, before anything is written."""
+    if path.suffix not in LINES_SUFFIXES:
+        if path.suffix:
+            raise RunRefused(
+                f"The output {path} is of no known kind: give a name that ends with .jsonl, or a folder for Parquet "
+                f"parts."
+            )
+        import_pyarrow()
+    if not os.access(path, os.F_OK):
+        return
+    if not os.access(path, os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)):
+        raise RunRefused(f"The output {path} cannot be read and written: permission denied.")
+
+
 def open_output(path: Path) -> Output:
-    """Return the output of this name: a file that ends with .jsonl, or a folder of Parquet parts. Raises RunRefused."""
-    if path.suffix in (".jsonl", ".ndjson"):
-        return JsonLines(path)
-    if path.suffix:
-        raise RunRefused(
-            f"The output {path} is of no known kind: give a name that ends with .jsonl, or a folder for Parquet parts."
-        )
-    return ParquetParts(path)
+    """Return the output of this name: a file that ends with .jsonl, or a folder of Parquet parts."""
+    return JsonLines(path) if path.suffix in LINES_SUFFIXES else ParquetParts(path)
 
 
 class JsonLines(Output):
@@ -87,11 +97,7 @@ class JsonLines(Output):
                     record = None
                 if record is None and not file.read(1):
                     break  # the last line: a write that was cut off
-                if not isinstance(record, dict) or not isinstance(record.get("id"), str):
-                    raise RunRefused(
-                        f"Line {number} of {self.path} is none of a run. Mend or move it, or give another output."
-                    )
-                yield end, record
+                yield end, _checked(record, number, self.path)
                 end += len(line)
         with _writing(self.path):
             self._file.truncate(end)
@@ -161,7 +167,7 @@ class ParquetParts(Output):
                 raise RunRefused(f"{path} is none of a run. Move it, or give another output.")
             self._part = int(number)
             last = set()
-            for row, record in enumerate(self._rows(path)):
+            for row, record in enumerate(_rows(path, ["id", "duplicate_of", "digest"])):
                 last.add(record["id"])
                 yield _place(self._part, row), record
             self._part += 1
@@ -226,14 +232,6 @@ class ParquetParts(Output):
         self._journal.close()
         self._journal.path.unlink(missing_ok=True)
 
-    def _rows(self, path: Path) -> Iterator[Record]:
-        try:
-            with self._arrow.parquet.ParquetFile(path) as file:
-                for batch in file.iter_batches(columns=["id", "duplicate_of", "digest"]):
-                    yield from batch.to_pylist()
-        except (OSError, ValueError) as error:
-            raise RunRefused(f"{path} cannot be read: {error}. Move it, or give another output.") from None
-
     def _schema(self) -> Any:
         arrow = self._arrow
         kinds = {"sentences": arrow.int32(), "flagged_sentences": arrow.int32(), "summary": arrow.list_(arrow.string())}
@@ -247,20 +245,19 @@ COLUMNS = (
 
 
 def recorded_ids(path: Path) -> Iterator[str]:
-    """Yield the ids in an output without touching it, whole or not."""
+    """Yield the ids in an output without touching it, whole or not. Raises RunRefused."""
     lines = [path]
     if path.is_dir():
         lines = [path / JOURNAL]
         for part in sorted(path.glob("*.parquet")):
-            with import_pyarrow().parquet.ParquetFile(part) as file:
-                for batch in file.iter_batches(columns=["id"]):
-                    yield from batch.column(0).to_pylist()
+            for row in _rows(part, ["id"]):
+                yield row["id"]
     for file in lines:
         if file.exists():
             with file.open("rb") as found:
-                for line in found:
-                    with contextlib.suppress(ValueError):
-                        yield json.loads(line)["id"]
+                for number, line in enumerate(found, start=1):
+                    with contextlib.suppress(ValueError):  # a last line that was cut off
+                        yield _checked(json.loads(line), number, file)["id"]
 
 
 def records_of(path: Path) -> Iterator[Record]:
@@ -276,6 +273,23 @@ def records_of(path: Path) -> Iterator[Record]:
         with path.open("rb") as lines:
             for line in lines:
                 yield json.loads(line)
+
+
+def _rows(path: Path, columns: list[str]) -> Iterator[Record]:
+    try:
+        with import_pyarrow().parquet.ParquetFile(path) as file:
+            if not {*columns} <= {*file.schema_arrow.names}:
+                raise RunRefused(f"{path} is none of a run. Move it, or give another output.")
+            for batch in file.iter_batches(columns=columns):
+                yield from batch.to_pylist()
+    except (OSError, ValueError) as error:
+        raise RunRefused(f"{path} cannot be read: {error}. Move it, or give another output.") from None
+
+
+def _checked(record: Any, number: int, path: Path) -> Record:
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+        raise RunRefused(f"Line {number} of {path} is none of a run. Mend or move it, or give another output.")
+    return record
 
 
 def _row(line: str) -> Record:

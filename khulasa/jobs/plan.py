@@ -74,6 +74,8 @@ class Plan:
             return None if self._passed_over(repeated) else Work(repeated)
         if self._index.is_done(entry.id):
             self._counts.skipped += 1
+            if not self._only_failed:
+                self._index.drop_failed(entry.number, entry.id)  # mended, and done by a run that was killed
             return None
         if self._passed_over(entry):
             return None

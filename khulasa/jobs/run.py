@@ -20,7 +20,7 @@ from khulasa.jobs.error_file import ErrorFile
 from khulasa.jobs.failures import RunRefused, RunStopped
 from khulasa.jobs.index import Index
 from khulasa.jobs.inputs import Entry, Input, StandardInput
-from khulasa.jobs.output import Output, open_output
+from khulasa.jobs.output import Output, check_output, open_output
 from khulasa.jobs.plan import Counts, Plan, Work
 from khulasa.jobs.progress import SHOW_EVERY_S, RunProgress
 from khulasa.jobs.run_file import RunFile, beside
@@ -32,7 +32,7 @@ READ_AHEAD = 64
 SYNC_S = 5.0
 
 BREATHE_EVERY = 256
-"""Entries that are passed over before others get their turn."""
+"""Entries without an article to be done before others get their turn."""
 
 
 @dataclass(slots=True)
@@ -48,9 +48,11 @@ class Ledger:
     @classmethod
     def open(cls, path: Path, source: Input, options: Options) -> Self:
         """Lock, compare, mend and read what is there. Raises RunRefused or RunStopped."""
-        run_file, index = RunFile(path, source, options), Index()
+        check_output(path)
+        run_file, index = RunFile(path), Index(lines_move=isinstance(source, StandardInput))
         output: Output | None = None
         try:
+            run_file.compare(source, options)
             output = open_output(path)
             for place, record in output.recover():
                 index.add_done(record["id"])
@@ -123,7 +125,7 @@ class Run:
                     self._reader = tasks.create_task(self._read(places, tasks))
                 keeper.cancel()
         except* (RunStopped, RunRefused) as ends:
-            raise _first(ends) from None
+            raise first_error(ends) from None
 
     async def interrupt(self) -> None:
         """Begin nothing more; `run` returns when the calls under way have ended."""
@@ -135,13 +137,12 @@ class Run:
         passed = 0
         async for entry in _without_blocking(self.source):
             work = self.plan.take(entry)
-            if work is None:
+            if work is None or work.entry.error:
+                if work and work.entry.error:
+                    self.ledger.fail(work.entry, work.entry.error)
                 passed += 1
                 if passed % BREATHE_EVERY == 0:
                     await asyncio.sleep(0)
-                continue
-            if work.entry.error:
-                self.ledger.fail(work.entry, work.entry.error)
                 continue
             await places.acquire()
             task = tasks.create_task(self._do(work))
@@ -204,8 +205,8 @@ class Run:
             await asyncio.sleep(SHOW_EVERY_S)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
+def first_error(error: BaseException) -> BaseException:
+    """Return the first of the errors of a group, or an error that is none as it is."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -16,15 +16,18 @@ from tests.conftest import ARTICLES, Stack, start_stack
 
 
 @pytest.fixture
-async def gateway(model_folder: Path, redis_url: str) -> AsyncIterator[str]:
-    """The address of a gateway that takes jobs."""
+async def job_stack(model_folder: Path, redis_url: str) -> AsyncIterator[Stack]:
+    """Services with a gateway that takes jobs."""
     async with AsyncExitStack() as parts:
         redis = await EmbeddedRedis.start_keeping(None, memory_mb=64)
         parts.push_async_callback(redis.stop)
-        stack: Stack = await start_stack(
-            model_folder, redis_url, parts, job_settings=GatewaySettings(jobs_redis_url=redis.url)
-        )
-        yield stack.addresses["gateway"]
+        yield await start_stack(model_folder, redis_url, parts, job_settings=GatewaySettings(jobs_redis_url=redis.url))
+
+
+@pytest.fixture
+def gateway(job_stack: Stack) -> str:
+    """The address of that gateway."""
+    return job_stack.addresses["gateway"]
 
 
 @pytest.fixture
@@ -93,6 +96,25 @@ async def test_other_options_are_another_job(gateway: str, articles: Path) -> No
     _, piped, _ = await khulasa("job", "submit", "-", "--gateway", gateway, stdin=data)
     assert first != second
     assert piped == first
+
+
+async def test_only_what_was_sent_before_is_said_to_be(gateway: str, job_stack: Stack, tmp_path: Path) -> None:
+    """Not a new job of which an article was refused at once; but one sent again, though nothing of it is done."""
+    job_stack.engine.released.clear()
+    lines = [{"id": "long", "text": "وصل الوزير. " * 60_000}, {"id": "waits", "text": "وصل الوزير صباحا."}]
+    path = tmp_path / "articles.jsonl"
+    said = []
+    for kept in (lines, lines[1:]):
+        path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept), encoding="utf-8")
+        said += [await khulasa("job", "submit", str(path), "--gateway", gateway) for _ in range(2)]
+    job_stack.engine.released.set()
+    assert [(code, errors.partition(", 0 not")[0]) for code, _, errors in said] == [
+        (0, ""),
+        (0, "It was sent before. running: 1 of 2 articles, 1 failed"),
+        (0, ""),
+        (0, "It was sent before. running: 0 of 1 articles, 0 failed"),
+    ]
+    assert [name for _, name, _ in said[::2]] == [name for _, name, _ in said[1::2]]
 
 
 async def test_every_kind_of_input_can_be_sent(gateway: str, tmp_path: Path) -> None:

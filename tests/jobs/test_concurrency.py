@@ -1,11 +1,21 @@
 """How many articles are under way: as many as the gateway takes, without being told."""
 
 import asyncio
+import time
 
 import pytest
 
-from khulasa.errors import InternalError, Overloaded, Unavailable
-from khulasa.jobs.answer import TRIES, Answerer
+from khulasa.errors import (
+    BadRequest,
+    InternalError,
+    KhulasaError,
+    Overloaded,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
+from khulasa.jobs import concurrency
+from khulasa.jobs.answer import TRIES, TRIES_WHILE_AWAY, Answerer
 from khulasa.jobs.concurrency import START, AdaptiveLimit, Closed
 from khulasa.jobs.failures import RunStopped
 from khulasa.types import Article, CacheUse, Provenance, Result, Translation, Verdict
@@ -106,6 +116,106 @@ async def test_a_gateway_that_is_away_is_waited_for_and_not_for_ever() -> None:
     away = 1000
     with pytest.raises(RunStopped, match="same command goes on"):
         await Answerer(process, AdaptiveLimit(64), 0).answer(ARTICLE)
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), BadRequest("another model", reason="MODEL_UNEXPECTED")])
+async def test_an_outage_is_no_articles_failure(monkeypatch: pytest.MonkeyPatch, error: KhulasaError) -> None:
+    """However often an article is tried meanwhile; a model that the operator does not want is an outage too."""
+    monkeypatch.setattr(concurrency, "AWAY_S", 0.0001)
+    monkeypatch.setattr(concurrency, "LONGEST_AWAY_S", 0.0001)
+    tries = 0
+
+    async def process(article: Article) -> Result:
+        nonlocal tries
+        tries += 1
+        if tries <= 3 * TRIES_WHILE_AWAY:
+            raise error
+        return RESULT
+
+    assert await Answerer(process, AdaptiveLimit(1), 60).answer(ARTICLE) == RESULT
+
+
+async def test_an_article_that_ends_the_gateway_while_others_are_answered_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only the tries between which somebody was answered count."""
+    monkeypatch.setattr(concurrency, "AWAY_S", 0.0001)
+    monkeypatch.setattr(concurrency, "LONGEST_AWAY_S", 0.0001)
+    deadly, tries = Article(text="وصل الوفد."), 0
+
+    async def process(article: Article) -> Result:
+        nonlocal tries
+        if article == deadly:
+            tries += 1
+            raise Unavailable("away")
+        return RESULT
+
+    answerer = Answerer(process, AdaptiveLimit(2), 60)
+
+    async def answer_others() -> None:
+        while True:
+            await answerer.answer(ARTICLE)
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(answer_others())
+    with pytest.raises(Unavailable):
+        await answerer.answer(deadly)
+    others.cancel()
+    assert tries >= TRIES_WHILE_AWAY
+
+
+@pytest.mark.parametrize("last", ["none", "answered", "refused"])
+async def test_patience_begins_with_the_first_time_of_being_put_off(last: str) -> None:
+    """A pipe that says nothing for an hour is no gateway that gives no answer; nor is one that refused an article."""
+    slept_s, found = 3600.0, [Unavailable("away"), BadRequest("empty")]
+    if last == "none":
+        found = []
+    elif last == "answered":
+        found.pop()
+
+    async def process(article: Article) -> Result:
+        if found:
+            raise found.pop(0)
+        return RESULT
+
+    answerer = Answerer(process, AdaptiveLimit(4, clock=lambda: time.monotonic() - slept_s), 60)
+    if last == "refused":
+        with pytest.raises(BadRequest):
+            await answerer.answer(ARTICLE)
+    elif last == "answered":
+        await answerer.answer(ARTICLE)
+    slept_s = 0.0
+    found = [Unavailable("away")]
+    assert await answerer.answer(ARTICLE) == RESULT
+
+
+@pytest.mark.parametrize("error", [Unauthenticated("No such token."), PermissionDenied("Not you.")])
+async def test_credentials_that_are_not_taken_stop_the_run(error: KhulasaError) -> None:
+    """It would be said of every article that is left, and is no failure of one."""
+
+    async def process(article: Article) -> Result:
+        raise error
+
+    with pytest.raises(RunStopped, match="same command goes on"):
+        await Answerer(process, AdaptiveLimit(4), 60).answer(ARTICLE)
+
+
+async def test_a_used_up_day_is_told_and_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends for certain, so no patience is lost; the operator may allow more before."""
+    monkeypatch.setattr(concurrency, "LONGEST_WAIT_S", 0.001)
+    looks, told = 0, []
+
+    async def process(article: Article) -> Result:
+        nonlocal looks
+        looks += 1
+        if looks <= 5:
+            raise Overloaded("Try again tomorrow.", reason="QUOTA_EXCEEDED", retry_after_s=40_000)
+        return RESULT
+
+    async with asyncio.timeout(60):
+        assert await Answerer(process, AdaptiveLimit(4), 0, told.append).answer(ARTICLE) == RESULT
+    assert "come back at" in told[0]
+    assert "QUOTA_EXCEEDED" in told[0]
 
 
 async def test_a_fault_of_the_server_is_tried_again_a_few_times() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,8 @@ from khulasa.jobs.output import records_of
 from services.harness import priority
 from tests.conftest import Stack
 
+AS_OTHERS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+"""Before a command: root may read everything, but for these two."""
 HEADS = ["وصل الوزير إلى", "افتتح الرئيس", "زار الوفد", "أعلنت اللجنة عن", "ناقش المجلس"]
 
 
@@ -232,6 +235,45 @@ async def test_an_output_of_other_content_is_refused(gateway: str, tmp_path: Pat
         assert (code, words in " ".join(errors.replace("│", " ").split())) == (2, True), errors
     assert output.read_bytes() == before
     assert (tmp_path / "notes.jsonl").read_text() == "notes"
+    assert names(tmp_path) == ["in.jsonl", "notes.jsonl", "other.jsonl", "out.jsonl", "out.jsonl.run.json"]
+
+
+@pytest.mark.parametrize("found", [b'{"id": "a-1"}\n', b'{"id": "a-1", "line": "1", "reason": null}\n'])
+async def test_an_error_file_of_others_is_refused(gateway: str, tmp_path: Path, found: bytes) -> None:
+    """Status 2 and its name; it stays as it was."""
+    source, output = write_lines(tmp_path / "in.jsonl", [line(1)]), tmp_path / "out.jsonl"
+    errors_path = tmp_path / "out.jsonl.errors.jsonl"
+    errors_path.write_bytes(found)
+    code, _, errors = await job_run(source, output, "--gateway", gateway)
+    assert (code, f"Line 1 of {errors_path} is none of a run" in errors) == (2, True), errors
+    assert errors_path.read_bytes() == found
+    errors_path.unlink()
+    assert (await job_run(source, output, "--gateway", gateway))[0] == 0
+
+
+async def test_a_token_file_that_cannot_be_read_is_refused(
+    gateway: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 2 and its name, before anything is written."""
+    source, absent = write_lines(tmp_path / "in.jsonl", [line(1)]), tmp_path / "absent"
+    monkeypatch.delenv("KHULASA_TOKEN", raising=False)
+    monkeypatch.setenv("KHULASA_TOKEN_FILE", str(absent))
+    code, _, errors = await job_run(source, tmp_path / "out.jsonl", "--gateway", gateway)
+    assert (code, errors.splitlines()) == (2, [f"khulasa: {absent} cannot be read: No such file or directory"])
+    assert names(tmp_path) == ["in.jsonl"]
+
+
+async def test_an_output_folder_without_rights_is_refused(tmp_path: Path) -> None:
+    """Status 2 and nothing beside it."""
+    source, output = write_lines(tmp_path / "in.jsonl", [line(1)]), tmp_path / "out"
+    output.mkdir(mode=0o500)
+    process = await asyncio.create_subprocess_exec(
+        *(*AS_OTHERS, sys.executable, "-m", "khulasa", "job", "run", str(source), str(output)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, found = await process.communicate()
+    assert (process.returncode, b"permission denied" in found) == (2, True), found.decode()
+    assert names(tmp_path) == ["in.jsonl", "out"]
 
 
 async def test_a_dry_run_counts_and_estimates_and_writes_nothing(gateway: str, tmp_path: Path) -> None:
@@ -246,6 +288,26 @@ async def test_a_dry_run_counts_and_estimates_and_writes_nothing(gateway: str, t
     )
     assert "About" in errors.decode()
     assert names(tmp_path) == ["in.jsonl"]
+
+
+async def test_a_dry_run_refuses_what_is_none_of_ours(gateway: str, tmp_path: Path) -> None:
+    """Somebody's output of each kind, and options that it would not heed: status 2 and a word."""
+    source = write_lines(tmp_path / "in.jsonl", [line(1)])
+    (tmp_path / "list.jsonl").write_text('["a-1"]\n')
+    (tmp_path / "rows.jsonl").write_text('{"name": "a-1"}\n')
+    (tmp_path / "parts").mkdir()
+    pyarrow.parquet.write_table(pyarrow.table({"name": ["a-1"]}), tmp_path / "parts" / "part-000001.parquet")
+    for arguments, words in (
+        (("list.jsonl",), "none of a run"),
+        (("rows.jsonl",), "none of a run"),
+        (("parts",), "none of a run"),
+        (("out.jsonl", "--limit", 2), "leave --limit"),
+        (("out.jsonl", "--only-failed"), "leave --limit"),
+        (("out.jsonl", "--mended"), "leave --limit"),
+    ):
+        name, *options = arguments
+        code, _, errors = await job_run(source, tmp_path / str(name), *options, "--gateway", gateway, "--dry-run")
+        assert (code, words in " ".join(errors.replace("│", " ").split())) == (2, True), errors
 
 
 async def test_a_limit_is_of_articles_that_are_not_done(gateway: str, tmp_path: Path) -> None:
