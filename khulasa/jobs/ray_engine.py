@@ -206,7 +206,7 @@ class RayRun:
             fn_constructor_kwargs={"settings": self.actor},
             compute=ray.data.ActorPoolStrategy(size=self.actors),
             num_cpus=self._actor_cpus,
-            # Ray ends one block before it begins the next; with one at a time few articles were left to make batches of.
+            # Of blocks, each ended before the next is begun; with one at a time few articles were left to make batches.
             max_concurrency=-(-self.actor.at_once // BLOCK_ROWS) + 1,
         )
         try:
