@@ -119,6 +119,8 @@ def run(
         if mended:
             accept_mended(output, reading)
         if engine == "ray":
+            if not in_process:
+                asyncio.run(_check(gateway, timeout))
             actor = ActorSettings(gateway, options, timeout, patience, in_process, actor_cpus, at_once)
             ray_run = RayRun(reading, output, actor, actors, address, complaints)
             code = ray_run.run(limit=limit, only_failed=only_failed, as_json=as_json)
@@ -202,6 +204,11 @@ async def run_here(
     if stopped:
         raise stopped
     return failures.status(interrupted=interrupted, failed=ledger.counts.failed)
+
+
+async def _check(gateway: str, timeout_s: float) -> None:
+    async with AsyncClient(gateway, timeout_s=timeout_s, retries=0) as client:
+        await check_gateway(client, gateway)
 
 
 async def check_gateway(client: AsyncClient, gateway: str) -> None:
