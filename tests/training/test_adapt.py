@@ -61,7 +61,7 @@ def test_a_model_is_adapted_and_served(kind: str, pieces: Pieces, tmp_path: Path
     write_manifest(init, json.loads((init / "manifest.json").read_text()))
     mine = write_pairs(tmp_path / "mine.tsv", made_pairs(200))
     out = tmp_path / "adapted"
-    result = CliRunner().invoke(app, command(mine, init, out))
+    result = CliRunner().invoke(app, command(mine, init, out, epochs=25))
     assert result.exit_code == 0, result.output
     assert "180 pairs to train on" in result.output
     assert "20 held out" in result.output
@@ -78,7 +78,7 @@ def test_a_model_is_adapted_and_served(kind: str, pieces: Pieces, tmp_path: Path
     assert adapted.scores == {}
     assert "extra.json" in adapted.files
     [answer] = ServedModel(out).translate(["زار الوزير المدرسة أمس."])
-    assert answer.translation.startswith("The ")
+    assert answer.translation.startswith("The")  # as all pairs do; what comes after it depends on the processor
     assert not (tmp_path / "adapted.run" / "checkpoint.pt").exists()
 
 
