@@ -35,6 +35,7 @@ class TranslateParagraphsRequest(_message.Message):
     the same weights is another model.
     """
     pipeline: _builtins.str
+    """Optional. As `engine`, for the version of what is done around the model."""
     @_builtins.property
     def paragraphs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Required. At most 20,000 paragraphs of at most 1,000,000 bytes of UTF-8 together. A paragraph may be empty."""
