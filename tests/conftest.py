@@ -33,17 +33,19 @@ from gateway.service import GatewayService
 from gateway.settings import GatewaySettings
 from khulasa import AsyncClient
 from khulasa.v1 import gateway_pb2_grpc, summarizer_pb2_grpc, translator_pb2_grpc
+from services.harness import caller, deadline, priority, work
 from services.harness.clients import Clients, Limits
 from services.harness.credentials import ClientCredentials, Credentials
 from services.harness.server import Server, Service
 from services.harness.settings import ServerSettings
+from services.harness.terms import Term
 from services.summarizer.service import SummarizerService
 from services.translator.batch import encoder_decoder_cost
 from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
 from services.translator.queue import TranslationQueue
 from services.translator.service import TranslatorService
-from services.translator.translation import ParagraphTranslator
+from services.translator.translation import ParagraphTranslator, TranslatedSentence
 
 ROOT = Path(__file__).parents[1]
 ARTICLES = ROOT / "tests" / "articles"
@@ -237,6 +239,34 @@ async def stack(model_folder: Path, redis_url: str) -> AsyncIterator[Stack]:
     """A ready gateway with all that is behind it, and an empty cache."""
     async with AsyncExitStack() as parts:
         yield await start_stack(model_folder, redis_url, parts)
+
+
+class Overheard:
+    """What the translator knew of each of its calls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.callers: list[str] = []
+        self.priorities: list[str] = []
+        self.works: list[work.Work | None] = []
+        self.times_s: list[float] = []
+        translate = ParagraphTranslator.translate
+
+        async def overheard(
+            translator: ParagraphTranslator, paragraphs: Sequence[str], terms: Sequence[Term] = ()
+        ) -> list[list[TranslatedSentence]]:
+            self.callers.append(caller.name())
+            self.priorities.append(priority.name())
+            self.works.append(work.current())
+            self.times_s.append(deadline.remaining_s())
+            return await translate(translator, paragraphs, terms)
+
+        monkeypatch.setattr(ParagraphTranslator, "translate", overheard)
+
+
+@pytest.fixture
+def overheard(monkeypatch: pytest.MonkeyPatch) -> Overheard:
+    """What the translator hears from now on."""
+    return Overheard(monkeypatch)
 
 
 async def start_stack(

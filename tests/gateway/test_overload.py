@@ -1,7 +1,7 @@
 """What the translator has to know of a caller reaches it, and its refusal reaches the caller."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import grpc
@@ -12,41 +12,11 @@ from gateway.downstream import Downstream
 from gateway.pipeline import HEAD_START_S
 from khulasa import Article, AsyncClient, DeadlineExceeded, Overloaded, Priority
 from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
-from services.harness import caller, deadline, priority, work
+from services.harness import caller, deadline, priority
 from services.harness.errors import Reason, Refusal
-from services.harness.terms import Term
 from services.translator.admission import GRACE_S
 from services.translator.engine import Search
-from services.translator.translation import ParagraphTranslator, TranslatedSentence
-from tests.conftest import Stack
-
-
-class Overheard:
-    """What the translator knew of each of its calls."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.callers: list[str] = []
-        self.priorities: list[str] = []
-        self.works: list[work.Work | None] = []
-        self.times_s: list[float] = []
-        translate = ParagraphTranslator.translate
-
-        async def overheard(
-            translator: ParagraphTranslator, paragraphs: Sequence[str], terms: Sequence[Term] = ()
-        ) -> list[list[TranslatedSentence]]:
-            self.callers.append(caller.name())
-            self.priorities.append(priority.name())
-            self.works.append(work.current())
-            self.times_s.append(deadline.remaining_s())
-            return await translate(translator, paragraphs, terms)
-
-        monkeypatch.setattr(ParagraphTranslator, "translate", overheard)
-
-
-@pytest.fixture
-def overheard(monkeypatch: pytest.MonkeyPatch) -> Overheard:
-    """What the translator hears from now on."""
-    return Overheard(monkeypatch)
+from tests.conftest import Overheard, Stack
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from gateway.http.server import HttpServer
 from khulasa.v1 import gateway_pb2, gateway_pb2_grpc
 from services.harness import priority
 from services.harness.errors import Reason, Refusal
-from tests.conftest import ARTICLES, Stack
+from tests.conftest import ARTICLES, Overheard, Stack
 from tests.http.conftest import http_server
 
 
@@ -184,22 +184,11 @@ async def test_own_time_limit_is_kept(stack: Stack, http: httpx.AsyncClient, flo
     assert (response.status_code, response.json()["reason"]) == (504, "DEADLINE_EXCEEDED")
 
 
-async def test_who_does_not_wait_says_so_in_a_header(
-    stack: Stack, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_does_not_wait_says_so_in_a_header(http: httpx.AsyncClient, overheard: Overheard) -> None:
     """The article is translated with the priority of a job; another one than the two there are is refused."""
-    assert stack.pipeline
-    seen: list[str] = []
-    translate = stack.pipeline.downstream.translate
-
-    async def watched(*arguments: object) -> object:
-        seen.append(priority.name())
-        return await translate(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(stack.pipeline.downstream, "translate", watched)
     body = {"article": {"text": "وصل الوزير إلى المدينة."}}
     await http.post("/v1/articles", json=body, headers={"Khulasa-Priority": "job"})
-    assert seen == [priority.JOB]
+    assert overheard.priorities == [priority.JOB]
     response = await http.post("/v1/articles", json=body, headers={"Khulasa-Priority": "urgent"})
     assert (response.status_code, response.json()["reason"]) == (400, "UNKNOWN_OPTION")
 

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Stack
 from tests.jobs.test_run import failures, job_run, line, records, write_lines
-
-
-@pytest.fixture
-def gateway(stack: Stack) -> str:
-    return stack.addresses["gateway"]
 
 
 def table(count: int) -> str:

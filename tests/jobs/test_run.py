@@ -15,7 +15,7 @@ import pytest
 
 from khulasa.jobs.output import records_of
 from services.harness import priority
-from tests.conftest import Stack
+from tests.conftest import Overheard, Stack
 
 AS_OTHERS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 """Before a command: root may read everything, but for these two."""
@@ -77,11 +77,6 @@ async def until(holds: Callable[[], bool], seconds: float = 30) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-def gateway(stack: Stack) -> str:
-    return stack.addresses["gateway"]
-
-
 async def test_every_article_has_one_record_with_offsets_into_its_own_text(gateway: str, tmp_path: Path) -> None:
     """Ids, sentences and counts of the output are those of the input, and there is no error file."""
     source, output = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(40)]), tmp_path / "out.jsonl"
@@ -99,22 +94,11 @@ async def test_every_article_has_one_record_with_offsets_into_its_own_text(gatew
     assert not failures(output)
 
 
-async def test_a_run_goes_behind_what_somebody_waits_for(
-    gateway: str, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_goes_behind_what_somebody_waits_for(gateway: str, overheard: Overheard, tmp_path: Path) -> None:
     """The translator has its articles as those of a job."""
-    assert stack.pipeline
-    seen: set[str] = set()
-    translate = stack.pipeline.downstream.translate
-
-    async def watched(*arguments: object) -> object:
-        seen.add(priority.name())
-        return await translate(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(stack.pipeline.downstream, "translate", watched)
     source = write_lines(tmp_path / "in.jsonl", [line(n) for n in range(3)])
     assert (await job_run(source, tmp_path / "out.jsonl", "--gateway", gateway))[0] == 0
-    assert seen == {priority.JOB}
+    assert set(overheard.priorities) == {priority.JOB}
 
 
 async def test_a_finished_run_does_nothing_again(gateway: str, stack: Stack, tmp_path: Path) -> None:
