@@ -12,6 +12,8 @@ from khulasa.errors import UnreadableFile
 
 TOKEN_VARIABLE = "KHULASA_TOKEN"
 TLS_VARIABLE = "KHULASA_GATEWAY_TLS"
+PRIORITY = "khulasa-priority"
+"""Metadata of a call: how urgent it is."""
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """As the servers have it."""
 OPTIONS = (

@@ -19,7 +19,7 @@ import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from khulasa import convert, errors
-from khulasa.channel import OPTIONS, Tls, open_channel, token_from_environment
+from khulasa.channel import OPTIONS, PRIORITY, Tls, open_channel, token_from_environment
 from khulasa.types import Article, Event, GatewayState, Job, JobResult, Options, Priority, Provenance, Result
 from khulasa.v1 import gateway_pb2, gateway_pb2_grpc, jobs_pb2, jobs_pb2_grpc
 
@@ -27,7 +27,6 @@ DEFAULT_ADDRESS = "127.0.0.1:50050"
 DEFAULT_TIMEOUT_S = 300.0
 RETRIES = 3
 BACKOFF_S = 0.25
-PRIORITY_METADATA = "khulasa-priority"
 LOOK_S = 1.0
 """Between two looks for new results of a job."""
 
@@ -60,7 +59,7 @@ class AsyncClient:
         """Connect at the first call. Raises UnreadableFile, or Unauthenticated for what cannot be a token."""
         self._timeout_s = timeout_s
         self._retries = retries
-        self._metadata = ((PRIORITY_METADATA, priority.value),)
+        self._metadata = ((PRIORITY, priority.value),)
         sent = _sendable(token or token_from_environment())
         self._channel = open_channel(
             address,

@@ -37,7 +37,8 @@ from khulasa.article_options import (
 )
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError
-from khulasa.jobs.failures import RunRefused
+from khulasa.jobs.failures import RunRefused, RunStopped
+from khulasa.jobs.index import Index
 from khulasa.jobs.inputs import Fields, Input, open_input
 from khulasa.records import record_of
 from khulasa.show import to_json
@@ -224,7 +225,7 @@ def _opened(name: str, fields: Fields) -> Iterator[Input]:
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.flush()
             yield open_input(copy.name, fields)
-    except (OSError, RunRefused) as error:
+    except (OSError, RunRefused, RunStopped) as error:
         why = error.strerror if isinstance(error, OSError) else error
         complaints.print(f"khulasa: {name}: {why}", style="red", markup=False)
         raise typer.Exit(2) from None
@@ -234,34 +235,25 @@ def _look_through(source: Input) -> "tuple[hashlib._Hash, list[tuple[str, str]]]
     """Return a digest of the articles, and of what is none the ids and what is wrong."""
     digest = hashlib.sha256()
     bad: list[tuple[str, str]] = []
-    seen: set[bytes] = set()
-    for entry in source.entries():
-        if entry.article is None:
-            bad.append((entry.id, str(entry.error)))
-        elif _is_new(entry.id, seen):
-            article = entry.article
-            for part in (entry.id, article.title, article.text, article.html):
-                digest.update(hashlib.sha256(part.encode()).digest())
-        else:
-            bad.append((entry.id, "The id came before. Give each article one of its own."))
+    with contextlib.closing(Index()) as index:
+        for entry in source.entries():
+            if entry.article is None:
+                bad.append((entry.id, str(entry.error)))
+            elif index.add_read(entry.id):
+                article = entry.article
+                for part in (entry.id, article.title, article.text, article.html):
+                    digest.update(hashlib.sha256(part.encode()).digest())
+            else:
+                bad.append((entry.id, "The id came before. Give each article one of its own."))
     return digest, bad
 
 
 def _articles(source: Input) -> Iterator[tuple[str, Article]]:
     """Yield what `_look_through` found good."""
-    seen: set[bytes] = set()
-    for entry in source.entries():
-        if entry.article is not None and _is_new(entry.id, seen):
-            yield entry.id, entry.article
-
-
-def _is_new(article_id: str, seen: set[bytes]) -> bool:
-    """Put an id to those that were seen; a million of their digests take some 60 MB."""
-    digest = hashlib.sha256(article_id.encode()).digest()[:16]
-    if digest in seen:
-        return False
-    seen.add(digest)
-    return True
+    with contextlib.closing(Index()) as index:
+        for entry in source.entries():
+            if entry.article is not None and index.add_read(entry.id):
+                yield entry.id, entry.article
 
 
 class _OtherContent(Exception):

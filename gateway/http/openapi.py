@@ -12,10 +12,10 @@ from gateway.http.libretranslate import MAX_TEXTS
 from gateway.http.problems import MEDIA_TYPE
 from gateway.jobs.service import MAX_PAGE_SIZE
 from gateway.validation import BUDGET_RANGES, MAX_ARTICLE_BYTES, MAX_TITLE_CHARS
+from khulasa.channel import PRIORITY
 from khulasa.v1 import gateway_pb2, jobs_pb2
 from services.harness.errors import Reason
 from services.harness.priority import INTERACTIVE, PRIORITIES
-from services.harness.relay import PRIORITY
 from services.harness.terms import MAX_TERM_CHARS, MAX_TERMS
 
 Schema = dict[str, Any]

@@ -16,14 +16,13 @@ from khulasa.errors import (
     code_of,
 )
 from khulasa.jobs.concurrency import LONGEST_WAIT_S, AdaptiveLimit
-from khulasa.jobs.failures import RunStopped
+from khulasa.jobs.failures import GOES_ON, RunStopped
 from khulasa.types import Article, CacheUse, Result
 
 TRIES = 3
 """For errors that may be the article's own: out of time, a fault of the server."""
 TRIES_WHILE_AWAY = 20
 """An article during which the gateway goes away this often, while others are answered, may be what ends it."""
-GOES_ON = "All that was done is kept; the same command goes on."
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,10 @@ from khulasa.article_options import (
 from khulasa.client import DEFAULT_ADDRESS, AsyncClient
 from khulasa.errors import KhulasaError, Overloaded, Unavailable
 from khulasa.jobs import failures
-from khulasa.jobs.answer import GOES_ON, Answerer
+from khulasa.jobs.answer import Answerer
 from khulasa.jobs.concurrency import AdaptiveLimit
 from khulasa.jobs.estimate import estimate
-from khulasa.jobs.failures import RunRefused, RunStopped
+from khulasa.jobs.failures import GOES_ON, RunRefused, RunStopped
 from khulasa.jobs.inputs import Fields, Input, StandardInput, open_input
 from khulasa.jobs.plan import Plan
 from khulasa.jobs.progress import RunProgress, tell_end

@@ -8,6 +8,9 @@ REFUSED = 2
 STOPPED = 3
 INTERRUPTED = 130
 
+GOES_ON = "All that was done is kept; the same command goes on."
+"""How the words of a run that stopped end."""
+
 
 class RunRefused(KhulasaError):
     """The run was not begun: wrong use, an input that cannot be read, an output that is not its own."""

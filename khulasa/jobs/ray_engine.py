@@ -31,7 +31,7 @@ from khulasa.jobs import failures
 from khulasa.jobs.answer import Answerer
 from khulasa.jobs.concurrency import AdaptiveLimit
 from khulasa.jobs.duplicates import taken_over
-from khulasa.jobs.failures import RunRefused, RunStopped
+from khulasa.jobs.failures import GOES_ON, RunRefused, RunStopped
 from khulasa.jobs.in_process import InProcess, check_services
 from khulasa.jobs.inputs import Entry, Input, StandardInput
 from khulasa.jobs.parquet import import_pyarrow
@@ -281,7 +281,7 @@ def shown(progress: RunProgress, at_once: float) -> Iterator[None]:
 
 
 def _stopped(why: str) -> RunStopped:
-    return RunStopped(f"{why} All that was done is kept; the same command goes on.")
+    return RunStopped(f"{why} {GOES_ON}")
 
 
 def _write(row: dict[str, Any], ledger: Ledger) -> None:

@@ -7,12 +7,12 @@ articles behind others.
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote
 
+from khulasa.channel import PRIORITY
 from services.harness import caller, priority, work
 from services.harness.errors import Reason, Refusal
 
 CALLER = "khulasa-caller"
 """The caller's name, percent-encoded: metadata is ASCII."""
-PRIORITY = "khulasa-priority"
 WORK = "khulasa-work"
 WORK_CHARS = "khulasa-work-chars"
 MAX_CHARS = 10**8

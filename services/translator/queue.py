@@ -102,7 +102,7 @@ class Place:
         If the caller is cancelled, what waits for it alone is dropped.
         """
         tokens = sum(map(len, sentences))
-        if tokens and not self._first_tokens:  # what is no Arabic says nothing of how many tokens Arabic has
+        if not self._first_tokens:
             self._queue.speed.saw_call(self._chars, tokens)
         self._first_tokens += tokens
         self._read()

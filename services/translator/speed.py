@@ -48,8 +48,8 @@ class Speed:
         self._seconds[search].setdefault(_size(tokens), _Mean()).add(tokens, seconds, KEPT)
 
     def saw_call(self, chars: int, tokens: int) -> None:
-        """Learn how many tokens a text has."""
-        if chars:
+        """Learn how many tokens a text has. What is no Arabic has none, and says nothing of Arabic."""
+        if chars and tokens:
             self._tokens.add(chars, tokens, KEPT_SHARE)
 
     def saw_second_tries(self, first: int, again: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from khulasa.channel import PRIORITY
 from services.harness import caller, priority, relay, work
 from services.harness.errors import Reason, Refusal
 
@@ -39,7 +40,7 @@ async def test_without_metadata_a_call_is_interactive_and_stands_alone() -> None
 
 @pytest.mark.parametrize(
     "pair",
-    [(relay.PRIORITY, "urgent"), (relay.WORK_CHARS, "-1"), (relay.WORK_CHARS, "٣"), (relay.WORK_CHARS, "9" * 30)],
+    [(PRIORITY, "urgent"), (relay.WORK_CHARS, "-1"), (relay.WORK_CHARS, "٣"), (relay.WORK_CHARS, "9" * 30)],
 )
 async def test_what_it_cannot_mean_is_refused(pair: tuple[str, str]) -> None:
     """The refusal names the key and what it can be."""
