@@ -7,6 +7,10 @@ import asyncio
 import json
 import sys
 from dataclasses import dataclass
+from typing import Any
+
+START_S = 60.0
+"""For a fresh reader to be ready: its imports take a second, and several on a machine that is busy."""
 
 
 class NoArticleInHtml(Exception):
@@ -35,11 +39,15 @@ class HtmlExtractor:
         self._one_at_a_time = asyncio.Lock()
 
     async def extract(self, html: str, *, timeout_s: float) -> Extracted:
-        """Return the article of a page. Raises NoArticleInHtml, HtmlTooHard."""
+        """Return the article of a page, read within `timeout_s`. Raises NoArticleInHtml, HtmlTooHard.
+
+        Raises RuntimeError if the worker does not start, which is no fault of the page.
+        """
         async with self._one_at_a_time:
             try:
+                process = await self._worker()
                 async with asyncio.timeout(timeout_s):
-                    answer = await self._ask(html)
+                    answer = await _ask(process, html)
             except TimeoutError:
                 await self._kill()
                 raise HtmlTooHard(f"it was not read within {timeout_s:g} s") from None
@@ -57,16 +65,6 @@ class HtmlExtractor:
         """End the worker."""
         await self._kill()
 
-    async def _ask(self, html: str) -> Extracted:
-        process = await self._worker()
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("the worker was started without pipes")
-        data = json.dumps({"html": html}).encode()
-        process.stdin.write(len(data).to_bytes(4, "big") + data)
-        await process.stdin.drain()
-        length = int.from_bytes(await process.stdout.readexactly(4), "big")
-        return Extracted(**json.loads(await process.stdout.readexactly(length)))
-
     async def _worker(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
             # A fresh interpreter and not a fork: gRPC's threads do not survive one.
@@ -76,9 +74,14 @@ class HtmlExtractor:
                 "gateway.html_worker",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,  # trafilatura's complaints quote the page
                 start_new_session=True,
             )
+            try:
+                async with asyncio.timeout(START_S):
+                    await _message(self._process)
+            except (TimeoutError, asyncio.IncompleteReadError):
+                await self._kill()
+                raise RuntimeError("the reader of HTML pages did not start; it has written why to the log") from None
         return self._process
 
     async def _kill(self) -> None:
@@ -86,3 +89,20 @@ class HtmlExtractor:
         if process is not None and process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def _ask(process: asyncio.subprocess.Process, html: str) -> Extracted:
+    if process.stdin is None:
+        raise RuntimeError("the worker was started without pipes")
+    data = json.dumps({"html": html}).encode()
+    process.stdin.write(len(data).to_bytes(4, "big") + data)
+    await process.stdin.drain()
+    return Extracted(**await _message(process))
+
+
+async def _message(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    if process.stdout is None:
+        raise RuntimeError("the worker was started without pipes")
+    length = int.from_bytes(await process.stdout.readexactly(4), "big")
+    message: dict[str, Any] = json.loads(await process.stdout.readexactly(length))
+    return message

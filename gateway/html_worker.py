@@ -1,10 +1,11 @@
 """Extracts articles from HTML pages in a process of its own: `python -m gateway.html_worker`.
 
-Reads requests from standard input and writes answers to standard output, each a length of four bytes and JSON. At most
-a hostile page ends this process; the gateway starts another.
+Reads requests from standard input and writes answers to standard output, each a length of four bytes and JSON; an empty
+one says that it is ready. At most a hostile page ends this process; the gateway starts another.
 """
 
 import json
+import os
 import re
 import resource
 import sys
@@ -31,6 +32,9 @@ INLINE = (
 def main() -> None:
     """Answer requests until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    write(sys.stdout.buffer, {})
+    # Whatever keeps this process from starting has been told by now; trafilatura's complaints quote the page.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     while (request := read(sys.stdin.buffer)) is not None:
         write(sys.stdout.buffer, extract(request["html"]))
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +96,34 @@ async def test_a_caller_that_leaves_takes_its_answer_along(extractor: HtmlExtrac
     await asyncio.sleep(0)
     leaving.cancel()
     assert (await extractor.extract("<p>نص آخر</p>", timeout_s=20)).text == "نص آخر"
+
+
+async def test_a_reader_that_cannot_start_is_not_the_fault_of_the_page(
+    extractor: HtmlExtractor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A missing package is an internal error, its reason is on standard error, and once it is there pages are read."""
+    (tmp_path / "trafilatura.py").write_text("raise ImportError('lxml.html.clean is missing')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="did not start"):
+        await extractor.extract(PAGE, timeout_s=20)
+    assert "lxml.html.clean is missing" in capfd.readouterr().err
+    monkeypatch.delenv("PYTHONPATH")
+    assert "هدهد" in (await extractor.extract(PAGE, timeout_s=20)).text
+
+
+async def test_the_start_of_the_reader_is_not_on_the_time_of_the_page(
+    extractor: HtmlExtractor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first page has as long as any other, however long the machine takes to start its reader."""
+    (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(4)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert (await extractor.extract("<p>نص قصير</p>", timeout_s=3)).text == "نص قصير"
+
+
+async def test_nothing_of_a_page_is_on_standard_error(
+    extractor: HtmlExtractor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the reader complains of quotes the page, and standard error is the log."""
+    with contextlib.suppress(NoArticleInHtml, HtmlTooHard):
+        await extractor.extract("<html><body>" + "<font>سر" * 5_000, timeout_s=20)
+    assert "سر" not in capfd.readouterr().err
