@@ -31,6 +31,8 @@ LEAVE_S = 300.0
 SPLIT_AT_ONCE = 10_000
 # Whoever has another model says so at once. Eight calls miss the one of two replicas that has it once in 256 times.
 REPLICAS_TO_ASK = 8
+# A replica that is full says so within milliseconds, and the next one may have room.
+FULL_REPLICAS_TO_ASK = 2
 # A summarizer is back within seconds of its end; who asked without a deadline should not wait for ever.
 RESTART_S = 10.0
 RETRY_S = 0.25
@@ -130,7 +132,8 @@ class Downstream:
     ) -> Sequence[translator_pb2.TranslatedParagraph]:
         """Translate with just this model. Raises Refusal; MODEL_CHANGED if no translator has it any more.
 
-        While replicas are upgraded one after the other some have it and some do not; each call goes to another one.
+        While replicas are upgraded one after the other some have it and some do not, and of several one may be full;
+        each call goes to another one.
         """
         request = translator_pb2.TranslateParagraphsRequest(
             paragraphs=paragraphs,
@@ -139,15 +142,16 @@ class Downstream:
             pipeline=model.pipeline,
             glossary_terms=terms,
         )
-        for replica in range(REPLICAS_TO_ASK):
+        asks = {Reason.MODEL_CHANGED: REPLICAS_TO_ASK, Reason.OVERLOADED: FULL_REPLICAS_TO_ASK}
+        while True:
             try:
                 response = await _call(self._translator.TranslateParagraphs, request, Reason.TRANSLATOR_UNAVAILABLE)
                 break
             except Refusal as refusal:
-                if refusal.reason != Reason.MODEL_CHANGED:
-                    raise
-                self._model = None
-                if replica == REPLICAS_TO_ASK - 1:
+                if refusal.reason == Reason.MODEL_CHANGED:
+                    self._model = None
+                asks[refusal.reason] = asks.get(refusal.reason, 1) - 1
+                if not asks[refusal.reason]:
                     raise
         if len(response.paragraphs) != len(paragraphs):
             raise RuntimeError(

@@ -10,6 +10,7 @@ import pytest
 from gateway.downstream import Downstream
 from khulasa import Tls
 from khulasa.v1 import summarizer_pb2_grpc, translator_pb2, translator_pb2_grpc
+from services.harness import deadline
 from services.harness.errors import Reason, Refusal
 from services.harness.server import Server, Service
 from services.harness.settings import ServerSettings
@@ -20,13 +21,25 @@ DIGESTS = ["a" * 64, "b" * 64]
 
 
 class Model(translator_pb2_grpc.TranslatorServicer):
-    """A translator that only says which model it has."""
+    """A translator that only says which model it has, and gives a text back unless it is full."""
 
     def __init__(self) -> None:
         self.digest = DIGESTS[0]
+        self.full = False
+        self.asked = 0
 
     async def DescribeModel(self, request: object, context: object) -> translator_pb2.DescribeModelResponse:
         return translator_pb2.DescribeModelResponse(model=translator_pb2.Model(name="tiny", digest=self.digest))
+
+    async def TranslateParagraphs(
+        self, request: translator_pb2.TranslateParagraphsRequest, context: object
+    ) -> translator_pb2.TranslateParagraphsResponse:
+        self.asked += 1
+        if self.full:
+            raise Refusal(Reason.OVERLOADED, "The queue is full.", retry_after_s=7)
+        return translator_pb2.TranslateParagraphsResponse(
+            paragraphs=[translator_pb2.TranslatedParagraph() for _ in request.paragraphs]
+        )
 
 
 async def start(parts: AsyncExitStack, **settings: object) -> tuple[str, Model]:
@@ -135,3 +148,26 @@ async def test_another_model_than_the_expected_is_refused() -> None:
             assert raised.value.reason == Reason.MODEL_UNEXPECTED
         model.digest = DIGESTS[0]
         assert (await downstream.model()).digest == DIGESTS[0]
+
+
+async def test_what_a_full_replica_refuses_is_offered_to_the_next() -> None:
+    """Callers hear of a full translator, with its own word on when to come back, only if the next one is full too."""
+    async with AsyncExitStack() as parts:
+        (first_address, first), (second_address, second) = [await start(parts) for _ in range(2)]
+        addresses = ",".join(address.replace("localhost", "127.0.0.1") for address in (first_address, second_address))
+        downstream = await connect(parts, f"ipv4:{addresses}")
+        deadline.start(30)
+        model = await downstream.model()
+        while not (first.asked and second.asked):  # until both are connected to
+            await downstream.translate(["نص"], model)
+        first.full = True
+        asked = first.asked
+        for _ in range(6):
+            assert len(await downstream.translate(["نص"], model)) == 1
+        assert first.asked > asked
+        second.full = True
+        before = first.asked + second.asked
+        with pytest.raises(Refusal, match="full") as raised:
+            await downstream.translate(["نص"], model)
+        assert (raised.value.reason, raised.value.retry_after_s) == (Reason.OVERLOADED, 7)
+        assert first.asked + second.asked == before + 2
