@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import PAD, Batch
-from training.model import Model, Norm, from_teacher
+from training.model import Model, Norm, fast_products, from_teacher
 
 
 class Imitation:
@@ -51,7 +51,7 @@ class Imitation:
         """Return the weighted sum, and its three parts for the log."""
         learnt = batch.labels != PAD
         labels = batch.labels[learnt]
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_products():
             wanted = self.states(batch)
             soft = self._teacher.logits(self._teacher.norm(wanted[-1])).float().log_softmax(-1)
             memory = model.encode(batch.source, batch.source_sentences)

@@ -37,7 +37,7 @@ from training.batch import BOS, EOS, PAD, Batch
 from training.evaluate import corpus_scores, read_set
 from training.export import write_folder
 from training.imitation import Imitation
-from training.model import Layer, Model, drop_layers, from_teacher
+from training.model import Layer, Model, drop_layers, fast_products, from_teacher
 from training.served import ServedModel
 
 TokenPair = tuple[list[int], list[int]]
@@ -195,9 +195,9 @@ class Batches:
         return Batch(source, source_sentences, target, target_sentences, labels)
 
 
-def loss_of(model: Model, batch: Batch, *, precision: torch.dtype = torch.bfloat16) -> Tensor:
-    """Mean cross-entropy of the target tokens; the products are computed in `precision`."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+def loss_of(model: Model, batch: Batch, *, exact: bool = False) -> Tensor:
+    """Mean cross-entropy of the target tokens; `exact` in float32 on every processor."""
+    with fast_products(exact=exact):
         memory, memory_sentences = None, None
         if model.shape.has_encoder:
             memory_sentences = batch.source_sentences

@@ -10,7 +10,7 @@ from tests.training.conftest import Pieces, made_pairs
 from tests.training.tiny import tiny_batches
 from training.batch import PAD
 from training.imitation import Imitation, join_sides
-from training.model import Model, Shape, from_teacher
+from training.model import Model, Shape, fast_products, from_teacher
 from training.train import encode_pairs, frame_decoder_only
 
 EVEN = {"cross_entropy": 1.0, "soft_targets": 1.0, "hidden_states": 1.0}
@@ -55,7 +55,7 @@ def test_each_layer_is_given_what_the_next_one_had_in_the_teacher(teacher: dict[
     what the teacher ends with: found again by running the teacher on one pair alone."""
     [pair] = encode_pairs(made_pairs(1), pieces.file, pieces.vocabulary)
     batch = next(tiny_batches("encoder-decoder", [pair], pieces.vocabulary, rows=1).from_number(0))
-    with torch.autocast("cpu", torch.bfloat16):
+    with fast_products():
         states = imitation(teacher, [0, 2], pieces).states(batch)
         framed = frame_decoder_only(pieces.vocabulary.index("\n"))(*pair)
         alone = torch.tensor([framed.target])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.training.tiny import KINDS, tiny_batches, tiny_model
 from training.batch import PAD, Batch
-from training.model import Model, positions_in_sentence
+from training.model import Model, fast_products, positions_in_sentence
 from training.train import Framed, TokenPair, framing, loss_of
 
 VOCABULARY = ["<pad>", "<eos>", "<bos>", "<unk>", "\n", *"abcdefghijklmnopqrstuvwxyz"]
@@ -109,12 +109,12 @@ def test_no_sentence_sees_another(kind: str, changed: int) -> None:
 def test_a_packed_row_costs_what_its_sentences_cost_alone(kind: str) -> None:
     """The loss of a row is the mean over the tokens of its sentences, each alone in a row."""
     model = tiny_model(kind, len(VOCABULARY))
-    alone = [loss_of(model, one_batch(kind, [pair]), precision=torch.float32).item() for pair in ABC]
+    alone = [loss_of(model, one_batch(kind, [pair]), exact=True).item() for pair in ABC]
     tokens = [len(target) + 1 for _, target in ABC]
     expected = sum(loss * number for loss, number in zip(alone, tokens, strict=True)) / sum(tokens)
     packed = one_batch(kind, ABC)
     assert int(packed.target_sentences.max()) == 3
-    assert loss_of(model, packed, precision=torch.float32).item() == pytest.approx(expected, rel=1e-5)
+    assert loss_of(model, packed, exact=True).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,7 +124,7 @@ def test_padding_teaches_nothing(kind: str) -> None:
 
     def gradients(batch: Batch) -> tuple[float, dict[str, torch.Tensor]]:
         model.zero_grad()
-        loss = loss_of(model, batch, precision=torch.float32)
+        loss = loss_of(model, batch, exact=True)
         loss.backward()
         return loss.item(), {name: weight.grad.clone() for name, weight in model.named_parameters()}
 
@@ -141,3 +141,14 @@ def test_positions_begin_anew_with_each_sentence() -> None:
     """Every sentence of a row counts from zero, whatever its number."""
     sentences = torch.tensor([[1, 1, 1, 2, 2, 3, 0, 0], [7, 7, 2, 2, 2, 2, 2, 1]])
     assert positions_in_sentence(sentences).tolist() == [[0, 1, 2, 0, 1, 0, 0, 1], [0, 1, 0, 1, 2, 3, 4, 0]]
+
+
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", "bf16", ""])
+def test_bfloat16_is_for_processors_that_know_it(instructions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others compute in float32, and so does everybody who asks for it."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, instructions: True, "architecture": "x"})
+    weight = torch.ones(2, 2)
+    with fast_products():
+        assert (weight @ weight).dtype == (torch.bfloat16 if instructions else torch.float32)
+    with fast_products(exact=True):
+        assert (weight @ weight).dtype == torch.float32
