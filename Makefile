@@ -12,7 +12,7 @@ demo: .venv/ready         ## run the main job: an article through all three serv
 	$(BIN)/python examples/demo.py
 
 test: .venv/train-ready .venv/deploy-ready ## all tests; starts the redis-server that comes with the packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 page-test: .venv/ready    ## the reader page in a browser; on Debian, as root, it gets Chromium where there is none
 	command -v chromium || (apt-get update -q && apt-get install -y -q --no-install-recommends chromium)
