@@ -4,6 +4,10 @@
 
 The driver reads the input and writes the output; no other node needs their disks. The list names lines of the input by
 their order, so that a reading task that Ray repeats reads the same.
+
+Articles travel in groups: one row, one block and one task of Ray each. When an actor dies Ray repeats its tasks and
+takes of their output the blocks that it has not had yet, by number. Were the articles rows of their own, where a block
+ends would depend on how long their answers are, which is not the same twice, and some would be lost between the two.
 """
 
 import asyncio
@@ -41,10 +45,10 @@ from khulasa.jobs.run import Ledger
 from khulasa.records import record_of
 from khulasa.types import Article, Options, Priority, Result
 
-BLOCK_ROWS = 32
-BLOCK_BYTES = 512 * 1024
-"""Of a block, the unit that Ray moves, answers and repeats: about a hundred articles, so that every actor has some and
-a killed run loses little."""
+GROUP_ARTICLES = 32
+GROUP_CHARS = 500_000
+"""Of a group, the unit that Ray moves, answers and repeats: few, so that every actor has some and a killed run loses
+little."""
 CALLING_CPUS = 0.1
 """Processors of an actor that calls a gateway: it waits most of the time."""
 LOCAL_STORE_BYTES = 200 * 1024 * 1024
@@ -145,11 +149,7 @@ class RayRun:
                     ledger.write(entry, record, chars=chars, saved=True)
 
     def _start(self, ray: Any) -> None:
-        variables = {
-            # Of each actor, the articles under way at once; Ray would begin 16.
-            "RAY_DATA_DEFAULT_ASYNC_ROW_UDF_MAX_CONCURRENCY": str(self.actor.at_once),
-            "KHULASA_THREADS": str(self.actor.cpus),
-        }
+        variables = {"KHULASA_THREADS": str(self.actor.cpus)}
         own = {"num_cpus": None, "object_store_memory": LOCAL_STORE_BYTES, "include_dashboard": False}
         try:
             ray.init(
@@ -165,8 +165,8 @@ class RayRun:
             raise _stopped(f"Ray did not start: {error}") from None
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        context.target_max_block_size = BLOCK_BYTES
-        context.target_min_block_size = 1
+        # Of bytes: every row, a group, is more, and so a block of its own.
+        context.target_max_block_size = context.target_min_block_size = 1
 
     def _check_room(self, ray: Any, progress: RunProgress) -> None:
         """Tell of actors that find no processors: Ray waits for those without a word.
@@ -190,7 +190,9 @@ class RayRun:
 
     def _answer(self, ray: Any, listed: Path, ledger: Ledger, progress: RunProgress) -> None:
         """Have everything in a list answered, and write what comes back as it comes."""
-        if not listed.stat().st_size:
+        with listed.open() as lines:
+            missing = sum(1 for _ in lines)
+        if not missing:
             return
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
@@ -206,22 +208,27 @@ class RayRun:
             fn_constructor_kwargs={"settings": self.actor},
             compute=ray.data.ActorPoolStrategy(size=self.actors),
             num_cpus=self._actor_cpus,
-            # Of blocks, each ended before the next is begun; with one at a time few articles were left to make batches.
-            max_concurrency=-(-self.actor.at_once // BLOCK_ROWS) + 1,
+            # Of groups; with one at a time few articles would be left to make batches when it ends.
+            max_concurrency=-(-self.actor.at_once // GROUP_ARTICLES) + 1,
         )
         try:
             with shown(progress, float(self.actors * self.actor.at_once)):
                 for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
                     for row in batch.to_pylist():
-                        _write(row, ledger)
+                        answers = _unpacked(row)
+                        missing -= len(answers)
+                        for answer in answers:
+                            _write(answer, ledger)
         except (RunStopped, RunRefused):
             raise  # our own, also where an actor raised it: Ray's error for that is of both classes
         except ray.exceptions.RayError as error:
             raise _stopped(f"Ray gave up: {error}") from None
+        if missing > 0:
+            raise _stopped(f"Ray ended with {missing} articles too few.")
 
 
 class Actor:
-    """Answers articles, many at once: Ray awaits `__call__` for each row."""
+    """Answers articles, many at once: Ray awaits `__call__` for each row, which is a group of them."""
 
     def __init__(self, settings: ActorSettings) -> None:
         self._settings = settings
@@ -229,19 +236,11 @@ class Actor:
         self._parts = AsyncExitStack()
 
     async def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the record of a row as JSON, or its error."""
+        """Return for each article of the group its record, or its error."""
         if self._answerer is None:
             self._answerer = asyncio.ensure_future(self._started())
         answerer = await asyncio.shield(self._answerer)
-        article = Article(title=row["title"], text=row["text"], html=row["html"])
-        answer = {name: row[name] for name in ("number", "id", "digest")} | {"chars": len(article.text or article.html)}
-        nothing = {"record": "", "error": "", "reason": "", "message": ""}
-        try:
-            result = await answerer.answer(article)
-        except KhulasaError as error:
-            return answer | nothing | {"error": type(error).__name__, "reason": error.reason, "message": str(error)}
-        record = record_of(row["id"], result, duplicate_of=row["duplicate_of"]) | {"digest": row["digest"]}
-        return answer | nothing | {"record": json.dumps(record, ensure_ascii=False, separators=(",", ":"))}
+        return _packed(await asyncio.gather(*(_answered(answerer, asked) for asked in _unpacked(row))))
 
     async def _started(self) -> Answerer:
         settings = self._settings
@@ -260,6 +259,27 @@ class Actor:
                 return await client.process(article, settings.options)
 
         return Answerer(process, limit, settings.patience_s)
+
+
+async def _answered(answerer: Answerer, asked: dict[str, Any]) -> dict[str, Any]:
+    article = Article(title=asked["title"], text=asked["text"], html=asked["html"])
+    answer = {"number": asked["number"], "id": asked["id"], "chars": len(article.text or article.html)}
+    try:
+        result = await answerer.answer(article)
+    except KhulasaError as error:
+        return answer | {"error": type(error).__name__, "reason": error.reason, "message": str(error)}
+    record = record_of(asked["id"], result, duplicate_of=asked["duplicate_of"]) | {"digest": asked["digest"]}
+    return answer | {"record": record}
+
+
+def _packed(group: list[dict[str, Any]]) -> dict[str, bytes]:
+    """Return the row of a group, in bytes: a text in a row has to be valid Unicode, which an article's may not be."""
+    return {"group": json.dumps(group, ensure_ascii=False).encode("utf-8", "surrogatepass")}
+
+
+def _unpacked(row: dict[str, bytes]) -> list[dict[str, Any]]:
+    group: list[dict[str, Any]] = json.loads(row["group"].decode("utf-8", "surrogatepass"))
+    return group
 
 
 @contextlib.contextmanager
@@ -284,18 +304,17 @@ def _stopped(why: str) -> RunStopped:
     return RunStopped(f"{why} {GOES_ON}")
 
 
-def _write(row: dict[str, Any], ledger: Ledger) -> None:
-    entry = Entry(row["number"], row["id"])
-    if row["error"] == RunStopped.__name__:
-        raise RunStopped(row["message"])
-    if row["error"]:
-        kind = getattr(errors, row["error"], errors.InternalError)
-        ledger.fail(entry, kind(row["message"], reason=row["reason"]))
-        return
-    record = json.loads(row["record"])
-    copied = record["duplicate_of"] is not None
-    saved = copied and record["provenance"]["cache_use"] == "hit"
-    ledger.write(entry, record, chars=row["chars"], saved=saved)
+def _write(answer: dict[str, Any], ledger: Ledger) -> None:
+    entry = Entry(answer["number"], answer["id"])
+    record = answer.get("record")
+    if record is not None:
+        saved = record["duplicate_of"] is not None and record["provenance"]["cache_use"] == "hit"
+        ledger.write(entry, record, chars=answer["chars"], saved=saved)
+    elif answer["error"] == RunStopped.__name__:
+        raise RunStopped(answer["message"])
+    else:
+        kind = getattr(errors, answer["error"], errors.InternalError)
+        ledger.fail(entry, kind(answer["message"], reason=answer["reason"]))
 
 
 def _listed(source: Input, listed: Path) -> Iterator[tuple[int, Entry, str, str]]:
@@ -314,25 +333,20 @@ def _datasource(ray: Any, source: Input, listed: Path) -> Any:
     """Return a list as a source of Ray Data, read by one task: reading is hundreds of times faster than translating."""
 
     def read() -> Iterator[Any]:
-        rows: list[dict[str, Any]] = []
+        group: list[dict[str, Any]] = []
+        chars = 0
         for _, entry, digest, first_id in _listed(source, listed):
             article = entry.article or Article()
-            rows.append(
-                {
-                    "number": entry.number,
-                    "id": entry.id,
-                    "title": article.title,
-                    "text": article.text,
-                    "html": article.html,
-                    "digest": digest,
-                    "duplicate_of": first_id,
-                }
+            of_article = {"title": article.title, "text": article.text, "html": article.html}
+            group.append(
+                {"number": entry.number, "id": entry.id, "digest": digest, "duplicate_of": first_id} | of_article
             )
-            if len(rows) == BLOCK_ROWS:
-                yield import_pyarrow().Table.from_pylist(rows)
-                rows = []
-        if rows:
-            yield import_pyarrow().Table.from_pylist(rows)
+            chars += len(article.text or article.html)
+            if len(group) == GROUP_ARTICLES or chars >= GROUP_CHARS:
+                yield import_pyarrow().Table.from_pylist([_packed(group)])
+                group, chars = [], 0
+        if group:
+            yield import_pyarrow().Table.from_pylist([_packed(group)])
 
     class Listed(ray.data.Datasource):  # type: ignore[misc]  # Ray is not installed where types are checked
         def estimate_inmemory_data_size(self) -> None:

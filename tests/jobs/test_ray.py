@@ -76,6 +76,38 @@ async def test_a_ray_that_does_not_start_stops_the_run(stack: Stack, tmp_path: P
     assert (code, counts["done"]) == (0, 1)
 
 
+LOSING_RAY = """
+import sys, types
+from types import SimpleNamespace as With
+names = ("ray", "ray.data", "ray.util", "ray.util.scheduling_strategies")
+ray, data, util, strategies = (sys.modules.setdefault(name, types.ModuleType(name)) for name in names)
+ray.data, ray.util, util.scheduling_strategies = data, util, strategies
+ray.init = ray.shutdown = lambda **_: None
+ray.nodes = lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}]
+ray.get_runtime_context = lambda: With(get_node_id=lambda: "here")
+ray.exceptions = With(RayError=ConnectionError)
+strategies.NodeAffinitySchedulingStrategy = data.ActorPoolStrategy = lambda *_, **__: None
+data.DataContext, data.Datasource = With(get_current=With), object
+data.read_datasource = lambda *_, **__: With(map=lambda *_, **__: With(iter_batches=lambda **_: []))
+from khulasa.cli import app
+app()
+"""
+
+
+async def test_articles_that_ray_loses_are_no_end(stack: Stack, tmp_path: Path) -> None:
+    """Where fewer answers come back than articles went out, the status is 3, and the same command does the rest."""
+    source = write_lines(tmp_path / "in.jsonl", [line(1), line(2)])
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", LOSING_RAY, "job", "run", str(source), str(tmp_path / "out.jsonl"), "--engine", "ray"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 3, errors
+    assert b"Ray ended with 2 articles too few. All that was done is kept; the same command goes on." in errors
+    code, counts, _ = await job_run(source, tmp_path / "out.jsonl", "--gateway", stack.addresses["gateway"])
+    assert (code, counts["done"]) == (0, 2)
+
+
 FAULTY_ARTICLE = """
 import asyncio
 from khulasa.errors import InternalError
