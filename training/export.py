@@ -181,7 +181,17 @@ def load_model(checkpoint: Path, vocabulary: list[str]) -> tuple[Model, dict]:
     """Return the model of a checkpoint and the settings it was trained with."""
     state = torch.load(checkpoint, mmap=True)
     config = state["config"]
-    model = Model(Shape.from_layers(len(vocabulary), config["encoder_layers"], config["decoder_layers"]))
+    encoder_inner, decoder_inner = (
+        len(state["model"].get(f"{side}.0.mlp.up_proj.weight", ())) for side in ("encoder", "decoder")
+    )
+    shape = Shape.from_layers(
+        len(vocabulary),
+        config["encoder_layers"],
+        config["decoder_layers"],
+        encoder_inner=encoder_inner,
+        decoder_inner=decoder_inner,
+    )
+    model = Model(shape)
     model.load_state_dict(state["model"])
     return model.eval(), config
 

@@ -1,12 +1,13 @@
-"""A student with fewer layers learns from the teacher's own state at every English token, not only from its words.
+"""A smaller student learns from the teacher's own state at every English token, not only from its words.
 
-The decoder has lost two layers of three, so a layer that stays gets what it never saw, and cross-entropy alone must
+Where the decoder has lost two layers of three, a layer that stays gets what it never saw, and cross-entropy alone must
 find out from one token at a time what is missing. The teacher knows: it is asked the same pairs, and of the student are
 wanted
 
 - its distribution over the next token (soft targets; Hinton et al. 2015), and
 - between its layers the hidden state that the next kept layer was given in the teacher (TinyBERT, arXiv:1909.10351).
-  To stand where the teacher stands, a layer has to read from the memory what the teacher has read from the source.
+  To stand where the teacher stands, a layer of a student with an encoder has to read from the memory what the teacher
+  has read from the source.
 
 States are compared as the next layer reads them, after its input norm: of the raw ones a few giant components would be
 all that counts.
@@ -54,8 +55,11 @@ class Imitation:
         with fast_products():
             wanted = self.states(batch)
             soft = self._teacher.logits(self._teacher.norm(wanted[-1])).float().log_softmax(-1)
-            memory = model.encode(batch.source, batch.source_sentences)
-            outputs = model.decode_by_layer(batch.target, batch.target_sentences, memory, batch.source_sentences)
+            memory, memory_sentences = None, None
+            if model.shape.has_encoder:
+                memory_sentences = batch.source_sentences
+                memory = model.encode(batch.source, memory_sentences)
+            outputs = model.decode_by_layer(batch.target, batch.target_sentences, memory, memory_sentences)
             given = [output[learnt] for output in outputs]
             logits = model.logits(model.norm(given[-1])).float()
         parts = {
@@ -76,9 +80,12 @@ class Imitation:
     def states(self, batch: Batch) -> list[Tensor]:
         """Return for each layer of the student what the teacher has in its place, at the positions with a label:
         labels × width, in the order of the rows."""
+        learnt = batch.labels != PAD
+        if not batch.source.numel():  # of a decoder-only student, which reads what the teacher reads
+            outputs = self._teacher.decode_by_layer(batch.target, batch.target_sentences)
+            return [outputs[layer][learnt] for layer in self._wanted]
         ids, sentences, places = join_sides(batch, self._newline)
         outputs = self._teacher.decode_by_layer(ids, sentences)
-        learnt = batch.labels != PAD
         rows = torch.arange(len(places))[:, None].expand_as(places)[learnt]
         return [outputs[layer][rows, places[learnt]] for layer in self._wanted]
 

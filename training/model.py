@@ -9,6 +9,7 @@ output in one softmax with one set of projections, so that every weight can come
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ EPSILON = 1e-6
 GLOBAL_LAYERS = (5, 11, 17)
 """Teacher layers with the long rotary period. Their window has no effect: no sentence reaches its 512 tokens."""
 GLOBAL_PERIOD, LOCAL_PERIOD = 1_000_000.0, 10_000.0
+TEACHER_INNER = 2048
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
 """What processors call their instructions for products of bfloat16: two of x86-64, one of ARM."""
 
@@ -27,7 +29,6 @@ class Sizes:
     """The measures that all layers share; the defaults are the teacher's."""
 
     width: int = 640
-    inner: int = 2048
     heads: int = 4
     head: int = 256
 
@@ -40,12 +41,24 @@ class Shape:
     encoder_periods: tuple[float, ...]
     decoder_periods: tuple[float, ...]
     sizes: Sizes = Sizes()
+    encoder_inner: int = 0
+    """Units of each of the encoder's feed-forward layers, 0 without an encoder."""
+    decoder_inner: int = TEACHER_INNER
 
     @classmethod
-    def from_layers(cls, vocabulary_size: int, encoder_layers: Sequence[int], decoder_layers: Sequence[int]) -> "Shape":
+    def from_layers(
+        cls,
+        vocabulary_size: int,
+        encoder_layers: Sequence[int],
+        decoder_layers: Sequence[int],
+        *,
+        encoder_inner: int = TEACHER_INNER,
+        decoder_inner: int = TEACHER_INNER,
+    ) -> "Shape":
         """Return the shape of a model that is made of these layers of the teacher."""
         encoder, decoder = (tuple(map(rotary_period, layers)) for layers in (encoder_layers, decoder_layers))
-        return cls(vocabulary_size, encoder, decoder)
+        inner = {"encoder_inner": encoder_inner if encoder else 0, "decoder_inner": decoder_inner}
+        return cls(vocabulary_size, encoder, decoder, **inner)
 
     @property
     def has_encoder(self) -> bool:
@@ -120,11 +133,11 @@ def positions_in_sentence(sentences: Tensor) -> Tensor:
 
 
 class FeedForward(nn.Module):
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(sizes.width, sizes.inner, bias=False)
-        self.up_proj = nn.Linear(sizes.width, sizes.inner, bias=False)
-        self.down_proj = nn.Linear(sizes.inner, sizes.width, bias=False)
+        self.gate_proj = nn.Linear(width, inner, bias=False)
+        self.up_proj = nn.Linear(width, inner, bias=False)
+        self.down_proj = nn.Linear(inner, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(functional.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
@@ -133,9 +146,9 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """Names are those of transformers' Gemma 3, so that the teacher's state dict loads without a map."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, inner: int) -> None:
         super().__init__()
-        self.self_attn, self.mlp = Attention(sizes), FeedForward(sizes)
+        self.self_attn, self.mlp = Attention(sizes), FeedForward(sizes.width, inner)
         self.input_layernorm, self.post_attention_layernorm = Norm(sizes.width), Norm(sizes.width)
         self.pre_feedforward_layernorm, self.post_feedforward_layernorm = Norm(sizes.width), Norm(sizes.width)
 
@@ -158,9 +171,9 @@ class Model(nn.Module):
         self.shape = shape
         width = shape.sizes.width
         self.embed_tokens = nn.Embedding(shape.vocabulary_size, width)
-        self.encoder = nn.ModuleList(Layer(shape.sizes) for _ in shape.encoder_periods)
+        self.encoder = nn.ModuleList(Layer(shape.sizes, shape.encoder_inner) for _ in shape.encoder_periods)
         self.encoder_norm = Norm(width) if shape.has_encoder else None
-        self.decoder = nn.ModuleList(Layer(shape.sizes) for _ in shape.decoder_periods)
+        self.decoder = nn.ModuleList(Layer(shape.sizes, shape.decoder_inner) for _ in shape.decoder_periods)
         self.norm = Norm(width)
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -221,16 +234,30 @@ def fast_products(*, exact: bool = False) -> torch.autocast:
 
 
 def from_teacher(
-    encoder_layers: Sequence[int], decoder_layers: Sequence[int], state: dict[str, Tensor], rows: Sequence[int]
+    encoder_layers: Sequence[int],
+    decoder_layers: Sequence[int],
+    state: dict[str, Tensor],
+    rows: Sequence[int],
+    narrow: Mapping[str, Mapping[str, Tensor]] = MappingProxyType({}),
 ) -> Model:
-    """Return a model whose every weight is the teacher's; `rows` are the teacher's ids of our tokens."""
-    model = Model(Shape.from_layers(len(rows), encoder_layers, decoder_layers))
+    """Return a model whose every weight is the teacher's; `rows` are the teacher's ids of our tokens.
+
+    `narrow` has, for "encoder" and "decoder", weights to be taken in the place of the teacher's (`pruning.py`).
+    """
+    states = [{**state, **narrow.get(side, {})} for side in ("encoder", "decoder")]
+    encoder_inner, decoder_inner = (len(of_side["model.layers.0.mlp.up_proj.weight"]) for of_side in states)
+    model = Model(
+        Shape.from_layers(
+            len(rows), encoder_layers, decoder_layers, encoder_inner=encoder_inner, decoder_inner=decoder_inner
+        )
+    )
     model.embed_tokens.weight.data.copy_(state["model.embed_tokens.weight"][list(rows)])
-    for layers, origins in ((model.encoder, encoder_layers), (model.decoder, decoder_layers)):
+    sides = (model.encoder, encoder_layers), (model.decoder, decoder_layers)
+    for (layers, origins), of_side in zip(sides, states, strict=True):
         for layer, origin in zip(layers, origins, strict=True):
             prefix = f"model.layers.{origin}."
             layer.load_state_dict(
-                {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+                {name.removeprefix(prefix): tensor for name, tensor in of_side.items() if name.startswith(prefix)}
             )
     model.norm.weight.data.copy_(state["model.norm.weight"])
     if model.encoder_norm is not None:

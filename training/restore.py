@@ -105,11 +105,22 @@ def _shape(variables: Mapping[str, np.ndarray]) -> Shape:
     size, width = variables["decoder/embeddings/weight"].shape
     sizes = Sizes(
         width=width,
-        inner=variables[f"{first}/ffn/linear_0/weight"].shape[0],
         heads=int(variables["decoder/num_heads"]),
         head=int(variables[f"{first}/self_attention/head_dim"]),
     )
-    return Shape(size, _periods(variables, "encoder"), _periods(variables, "decoder"), sizes)
+    return Shape(
+        size,
+        _periods(variables, "encoder"),
+        _periods(variables, "decoder"),
+        sizes,
+        encoder_inner=_inner(variables, "encoder"),
+        decoder_inner=_inner(variables, "decoder"),
+    )
+
+
+def _inner(variables: Mapping[str, np.ndarray], side: str) -> int:
+    weight = variables.get(f"{side}/layer_0/ffn/linear_0/weight")
+    return 0 if weight is None else weight.shape[0]
 
 
 def _periods(variables: Mapping[str, np.ndarray], side: str) -> tuple[float, ...]:

@@ -383,10 +383,20 @@ def begin_cooldown(run: Path, out: Path) -> None:
     (out / "checkpoint.part").rename(out / "checkpoint.pt")
 
 
-def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path, cooldown: float | None = None) -> None:
+def main(
+    config: dict,
+    prepared: Path,
+    teacher: Path,
+    out: Path,
+    dev: Path,
+    *,
+    narrow: Path | None = None,
+    cooldown: float | None = None,
+) -> None:
     """Train in the stages of the config: each starts from the one before and has fewer decoder layers.
 
-    With `cooldown` a run without stages is not gone on with but finished in this many minutes, in `out`/cooldown.
+    `narrow` is what `pruning.py` wrote. With `cooldown` a run without stages is not gone on with but finished in this
+    many minutes, in `out`/cooldown.
     """
     if cooldown is not None:
         if "stages" in config:
@@ -404,7 +414,7 @@ def main(config: dict, prepared: Path, teacher: Path, out: Path, dev: Path, cool
         settings = config | stage
         layers = settings["decoder_layers"]
         state = torch.load(teacher, mmap=True)
-        model = from_teacher(config["encoder_layers"], layers, state, rows)
+        model = from_teacher(config["encoder_layers"], layers, state, rows, torch.load(narrow) if narrow else {})
         if before is not None:
             model.load_state_dict(drop_layers(before[0].state_dict(), before[1], layers))
         # A stage that began with the pairs of the one before would flatter itself.
@@ -437,6 +447,7 @@ if __name__ == "__main__":
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--prepared", type=Path, required=True)
     parser.add_argument("--teacher", type=Path, required=True, help="teacher.pt")
+    parser.add_argument("--narrow", type=Path, help="the file pruning.py wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dev", type=Path, default=Path("../shared/data/dev"))
     parser.add_argument("--minutes", type=float, help="instead of the config's")
@@ -446,4 +457,12 @@ if __name__ == "__main__":
     if arguments.minutes:
         settings["minutes"] = arguments.minutes
     compile_layers()
-    main(settings, arguments.prepared, arguments.teacher, arguments.out, arguments.dev, arguments.cooldown)
+    main(
+        settings,
+        arguments.prepared,
+        arguments.teacher,
+        arguments.out,
+        arguments.dev,
+        narrow=arguments.narrow,
+        cooldown=arguments.cooldown,
+    )

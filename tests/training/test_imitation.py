@@ -100,3 +100,14 @@ def test_weights_say_what_is_learnt(teacher: dict[str, Tensor], pieces: Pieces) 
     loss.backward()
     assert all(torch.equal(before[name], weight) for name, weight in teacher.items())
     assert all(weight.grad is None for weight in teacher.values())
+
+
+def test_a_student_without_an_encoder_is_told_the_same(teacher: dict[str, Tensor], pieces: Pieces) -> None:
+    """A decoder-only student that is the teacher itself has nothing left to imitate; one without a layer has."""
+    pairs = encode_pairs(made_pairs(10), pieces.file, pieces.vocabulary)
+    batch = next(tiny_batches("decoder-only", pairs, pieces.vocabulary).from_number(0))
+    for layers, same in (([0, 1, 2], True), ([0, 2], False)):
+        student = from_teacher([], layers, teacher, range(len(pieces.vocabulary)))
+        _, parts = imitation(teacher, layers, pieces)(student, batch)
+        assert (float(parts["hidden_states"]) < 1e-5) == same
+        assert float(parts["soft_targets"]) < 1e-5 or not same

@@ -171,8 +171,9 @@ def test_the_recipe_runs_from_teacher_to_folder(encoder_layers: list[int], piece
 
 def test_a_thinner_model_keeps_the_weights_of_the_layers_that_stay() -> None:
     """Layers are found by the teacher's numbers and close ranks; all else is untouched; an unknown layer is refused."""
-    deep = Model(Shape(30, (10_000.0,), (10_000.0, 1_000_000.0, 10_000.0), SIZES))
-    thin = Model(Shape(30, (10_000.0,), (10_000.0, 10_000.0), SIZES))
+    inner = {"encoder_inner": 32, "decoder_inner": 32}
+    deep = Model(Shape(30, (10_000.0,), (10_000.0, 1_000_000.0, 10_000.0), SIZES, **inner))
+    thin = Model(Shape(30, (10_000.0,), (10_000.0, 10_000.0), SIZES, **inner))
     thin.load_state_dict(drop_layers(deep.state_dict(), had=[0, 5, 16], kept=[0, 16]))
     for name, weight in deep.decoder[2].state_dict().items():
         assert torch.equal(weight, thin.decoder[1].state_dict()[name]), name

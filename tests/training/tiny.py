@@ -8,7 +8,7 @@ from training.train import Batches, TokenPair, framing
 # Threads would wait for one another longer than such models compute, and sums would differ from run to run.
 torch.set_num_threads(1)
 
-SIZES = Sizes(width=16, inner=32, heads=2, head=8)
+SIZES = Sizes(width=16, heads=2, head=8)
 KINDS = ("encoder-decoder", "decoder-only")
 
 
@@ -16,7 +16,8 @@ def tiny_model(kind: str, vocabulary_size: int, *, seed: int = 0) -> Model:
     """Return a model with random weights, norms too; both rotary periods occur, in no regular order."""
     torch.manual_seed(seed)
     encoder = (LOCAL_PERIOD, GLOBAL_PERIOD) if kind == "encoder-decoder" else ()
-    model = Model(Shape(vocabulary_size, encoder, (GLOBAL_PERIOD, LOCAL_PERIOD, LOCAL_PERIOD), SIZES))
+    decoder = (GLOBAL_PERIOD, LOCAL_PERIOD, LOCAL_PERIOD)
+    model = Model(Shape(vocabulary_size, encoder, decoder, SIZES, encoder_inner=32 if encoder else 0, decoder_inner=24))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "norm" in name:
