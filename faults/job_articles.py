@@ -73,7 +73,8 @@ async def learn(lines: Sequence[Line], model_folder: Path, *, scripted: bool) ->
     loaded = ScriptedEngine(model) if scripted else engine.load(model, workers=1, threads_per_worker=1)
     queue = TranslationQueue.as_set(loaded, settings)
     translator = ParagraphTranslator(model, queue, second_tries=False)
-    paragraphs = sorted({paragraph for line in lines for paragraph in line.get("text", "").splitlines()})
+    texts = (text for line in lines for text in (line.get("title", ""), *line.get("text", "").splitlines()))
+    paragraphs = sorted(set(texts) - {""})
     said: defaultdict[str, set[str]] = defaultdict(set)
     try:
         for start in range(0, len(paragraphs), PARAGRAPHS_AT_ONCE):
