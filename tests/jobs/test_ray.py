@@ -145,6 +145,43 @@ async def test_a_fault_at_an_article_is_an_error_of_that_article(model_folder: P
     assert "الوزير" not in (out + errors).decode()
 
 
+TWO_ARTICLES = """
+import asyncio
+from khulasa.jobs.in_process import InProcess
+from khulasa.types import Article, Options
+from services.harness import caller
+from services.translator.queue import TranslationQueue
+
+place, callers = TranslationQueue.place, []
+
+def overheard(self, chars):
+    callers.append(caller.name())
+    return place(self, chars)
+
+async def main():
+    TranslationQueue.place = overheard
+    async with await InProcess.start() as translator:
+        articles = [Article(text=text) for text in ("وصل الوزير اليوم.", "غادر الطبيب المدينة أمس.")]
+        await asyncio.gather(*(translator.process(article, Options()) for article in articles))
+    print(len(callers), len(set(callers)), bool(callers[0]))
+
+asyncio.run(main())
+"""
+
+
+async def test_the_articles_of_an_actor_are_one_callers(model_folder: Path, tmp_path: Path) -> None:
+    """The queue takes turns between callers: as callers of their own all articles would end at once, and late."""
+    write_encoder_decoder(tmp_path / "model", model_folder / "tokenizer.model")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", TWO_ARTICLES),
+        env={**os.environ, "KHULASA_MODEL": str(tmp_path / "model"), "KHULASA_THREADS": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await process.communicate()
+    assert out == b"2 1 True\n", errors
+
+
 async def test_how_far_it_is_is_shown_while_nothing_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines come by time, not with rows: slow actors, or those that find no place, may give none for long."""
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0)
