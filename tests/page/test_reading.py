@@ -250,6 +250,7 @@ async def test_stopping_cancels(stack: Stack, page: Page, flood: str) -> None:
 async def test_recent_articles_stay_in_the_browser(page: Page, flood: str, server: HttpServer) -> None:
     """An article is there again after a reload without asking the gateway, until it is cleared."""
     await read(page, flood)
+    await expect(page.locator("#recent-list .open")).to_be_visible()  # it is kept after "Done" is said
     await page.reload()
     await page.wait_for_selector("html[data-ready]")
     asked: list[str] = []
