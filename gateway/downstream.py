@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -29,10 +30,9 @@ DESCRIBE_S = 2.0
 LEAVE_S = 300.0
 # The translator takes 20,000 paragraphs in a call.
 SPLIT_AT_ONCE = 10_000
-# Whoever has another model says so at once. Eight calls miss the one of two replicas that has it once in 256 times.
-REPLICAS_TO_ASK = 8
-# A replica that is full says so within milliseconds, and the next one may have room.
-FULL_REPLICAS_TO_ASK = 2
+# Whoever has another model or no room says so within milliseconds, and the next replica may take the call. Eight calls
+# miss the one of two that has the model once in 256 times.
+REPLICAS_TO_ASK = {Reason.MODEL_CHANGED: 8, Reason.OVERLOADED: 2}
 # A summarizer is back within seconds of its end; who asked without a deadline should not wait for ever.
 RESTART_S = 10.0
 RETRY_S = 0.25
@@ -142,7 +142,7 @@ class Downstream:
             pipeline=model.pipeline,
             glossary_terms=terms,
         )
-        asks = {Reason.MODEL_CHANGED: REPLICAS_TO_ASK, Reason.OVERLOADED: FULL_REPLICAS_TO_ASK}
+        refused = Counter[Reason]()
         while True:
             try:
                 response = await _call(self._translator.TranslateParagraphs, request, Reason.TRANSLATOR_UNAVAILABLE)
@@ -150,8 +150,8 @@ class Downstream:
             except Refusal as refusal:
                 if refusal.reason == Reason.MODEL_CHANGED:
                     self._model = None
-                asks[refusal.reason] = asks.get(refusal.reason, 1) - 1
-                if not asks[refusal.reason]:
+                refused[refusal.reason] += 1
+                if refused[refusal.reason] == REPLICAS_TO_ASK.get(refusal.reason, 1):
                     raise
         if len(response.paragraphs) != len(paragraphs):
             raise RuntimeError(

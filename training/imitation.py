@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import PAD, Batch
-from training.model import Model, Norm, fast_products, from_teacher
+from training.model import Model, Norm, fast_products, whole_teacher
 
 
 class Imitation:
@@ -40,10 +40,9 @@ class Imitation:
         newline: int,
         weights: Mapping[str, float],
     ) -> None:
-        depth = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("model.layers."))
-        self._teacher = from_teacher([], range(depth), state, rows).requires_grad_(False).eval()
+        self._teacher = whole_teacher(state, rows).requires_grad_(False)
         self._newline, self._weights = newline, weights
-        self._wanted = [layer - 1 for layer in layers[1:]] + [depth - 1]
+        self._wanted = [layer - 1 for layer in layers[1:]] + [len(self._teacher.decoder) - 1]
         """For each layer of the student the one of the teacher whose output it has to give."""
         self._norms: list[Norm] = [self._teacher.decoder[layer].input_layernorm for layer in layers[1:]]
         self._norms.append(self._teacher.norm)

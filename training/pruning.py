@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from training.batch import PAD, Batch
-from training.model import Model, from_teacher
+from training.model import Model, whole_teacher
 from training.train import Batches, read_pairs
 
 RIDGE = 1e-3
@@ -29,30 +29,30 @@ STEPS = 64
 
 
 @torch.no_grad()
-def unit_products(teacher: Model, batches: Iterable[Batch]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the mean products of the units of each layer, inner × inner, over Arabic and over English tokens.
+def unit_products(teacher: Model, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
+    """Return the mean products of the units, layers × inner × inner, over Arabic and over English tokens.
 
     `batches` are those of a decoder-only model. The token before the first English one counts as English.
     """
     given: list[Tensor] = []
-    for layer in teacher.decoder:
+    hooks = [
         layer.mlp.down_proj.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
-    sums: tuple[list[Tensor], list[Tensor]] = ([], [])
-    tokens = [0, 0]
+        for layer in teacher.decoder
+    ]
+    inner = teacher.shape.decoder_inner
+    sums, tokens = torch.zeros(2, len(teacher.decoder), inner, inner), torch.zeros(2)
     for batch in batches:
         given.clear()
         teacher.decode(batch.target, batch.target_sentences)
         learnt = batch.labels != PAD
         for side, places in enumerate((~learnt & (batch.target_sentences != 0), learnt)):
-            tokens[side] += int(places.sum())
-            for number, units in enumerate(given):
-                seen = units[places].float()
-                products = seen.T @ seen
-                if number == len(sums[side]):
-                    sums[side].append(products)
-                else:
-                    sums[side][number] += products
-    source, target = ([products / count for products in side] for side, count in zip(sums, tokens, strict=True))
+            tokens[side] += places.sum()
+            for products, units in zip(sums[side], given, strict=True):
+                seen = units[places]
+                products += seen.T @ seen
+    for hook in hooks:
+        hook.remove()
+    source, target = sums / tokens[:, None, None, None]
     return source, target
 
 
@@ -72,7 +72,7 @@ def prune_units(down: Tensor, products: Tensor, keep: int) -> tuple[Tensor, Tens
         stays = stays[loss.argsort(descending=True)[: max(keep, len(stays) - at_once)].sort().values]
 
 
-def narrowed(state: dict[str, Tensor], products: list[Tensor], keep: int) -> dict[str, Tensor]:
+def narrowed(state: dict[str, Tensor], products: Tensor, keep: int) -> dict[str, Tensor]:
     """Return the feed-forward weights of a teacher's state with `keep` units in each layer, under the same names."""
     narrow = {}
     for number, of_layer in enumerate(products):
@@ -87,13 +87,11 @@ def main(prepared: Path, teacher: Path, out: Path, *, encoder_inner: int | None,
     vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
     rows = json.loads((prepared / "teacher_rows.json").read_text())
     state = torch.load(teacher, mmap=True)
-    depth = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("model.layers."))
-    model = from_teacher([], range(depth), state, rows).eval()
+    model = whole_teacher(state, rows)
     shown = Batches.for_model(model, vocabulary, read_pairs(prepared, vocabulary), rows=8, row_tokens=256, seed=1)
     source, target = unit_products(model, islice(shown.from_number(0), batches))
     if encoder_inner is None:
-        both = [(arabic + english) / 2 for arabic, english in zip(source, target, strict=True)]
-        narrow = {"decoder": narrowed(state, both, inner)}
+        narrow = {"decoder": narrowed(state, (source + target) / 2, inner)}
     else:
         narrow = {"encoder": narrowed(state, source, encoder_inner), "decoder": narrowed(state, target, inner)}
     torch.save(narrow, out)

@@ -29,16 +29,29 @@ def comparable(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def python(script: str, *arguments: str, **variables: str) -> tuple[int | None, bytes, bytes]:
+    """Run a script in a process of its own; return its status and what it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script, *arguments),
+        env=os.environ | variables,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await process.communicate()
+    return process.returncode, out, errors
+
+
+async def job_run_with(ray: str, source: Path, output: Path) -> tuple[int | None, bytes, bytes]:
+    """Do a run in a process where `ray` has put something in the place of Ray."""
+    command = "from khulasa.cli import app; app()"
+    return await python(f"{ray}\n{command}", "job", "run", str(source), str(output), "--engine", "ray", "--json")
+
+
 async def test_without_ray_the_command_says_what_to_install(stack: Stack, tmp_path: Path) -> None:
     """One line, status 2, nothing written."""
     source = write_lines(tmp_path / "in.jsonl", [line(1)])
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "import sys; sys.modules['ray'] = None; from khulasa.cli import app; app()"),
-        *("job", "run", str(source), str(tmp_path / "out"), "--engine", "ray"),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, errors = await process.communicate()
-    assert (process.returncode, b"pip install 'khulasa[ray]'" in errors) == (2, True), errors
+    code, _, errors = await job_run_with("import sys; sys.modules['ray'] = None", source, tmp_path / "out")
+    assert (code, b"pip install 'khulasa[ray]'" in errors) == (2, True), errors
     assert not (tmp_path / "out").exists()
 
 
@@ -50,8 +63,6 @@ def init(**_):
     print("(raylet) A worker died.")
     raise Exception("The current node timed out during startup.")
 sys.modules["ray"].init, sys.modules["ray"].shutdown = init, lambda: None
-from khulasa.cli import app
-app()
 """
 
 
@@ -61,14 +72,8 @@ async def test_a_ray_that_does_not_start_stops_the_run(stack: Stack, tmp_path: P
     What Ray prints meanwhile is not among the counts for programs.
     """
     source = write_lines(tmp_path / "in.jsonl", [line(1)])
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SLOW_RAY, "job", "run", str(source), str(tmp_path / "out.jsonl"), "--engine", "ray"),
-        "--json",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
-    assert process.returncode == 3, errors
+    code, out, errors = await job_run_with(SLOW_RAY, source, tmp_path / "out.jsonl")
+    assert code == 3, errors
     assert json.loads(out)["done"] == 0
     assert b"(raylet) A worker died." in errors
     assert b"timed out during startup. All that was done is kept; the same command goes on." in errors
@@ -89,20 +94,14 @@ ray.exceptions = With(RayError=ConnectionError)
 strategies.NodeAffinitySchedulingStrategy = data.ActorPoolStrategy = lambda *_, **__: None
 data.DataContext, data.Datasource = With(get_current=With), object
 data.read_datasource = lambda *_, **__: With(map=lambda *_, **__: With(iter_batches=lambda **_: []))
-from khulasa.cli import app
-app()
 """
 
 
 async def test_articles_that_ray_loses_are_no_end(stack: Stack, tmp_path: Path) -> None:
     """Where fewer answers come back than articles went out, the status is 3, and the same command does the rest."""
     source = write_lines(tmp_path / "in.jsonl", [line(1), line(2)])
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", LOSING_RAY, "job", "run", str(source), str(tmp_path / "out.jsonl"), "--engine", "ray"),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, errors = await process.communicate()
-    assert process.returncode == 3, errors
+    code, _, errors = await job_run_with(LOSING_RAY, source, tmp_path / "out.jsonl")
+    assert code == 3, errors
     assert b"Ray ended with 2 articles too few. All that was done is kept; the same command goes on." in errors
     code, counts, _ = await job_run(source, tmp_path / "out.jsonl", "--gateway", stack.addresses["gateway"])
     assert (code, counts["done"]) == (0, 2)
@@ -133,13 +132,7 @@ asyncio.run(main())
 async def test_a_fault_at_an_article_is_an_error_of_that_article(model_folder: Path, tmp_path: Path) -> None:
     """To Ray it would be the end of the run. The log has its type and place, and no word of the article."""
     write_encoder_decoder(tmp_path / "model", model_folder / "tokenizer.model")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", FAULTY_ARTICLE),
-        env={**os.environ, "KHULASA_MODEL": str(tmp_path / "model"), "KHULASA_THREADS": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
+    _, out, errors = await python(FAULTY_ARTICLE, KHULASA_MODEL=str(tmp_path / "model"), KHULASA_THREADS="1")
     assert out.startswith(b"INTERNAL An internal error."), errors
     assert b"ValueError" in errors
     assert "الوزير" not in (out + errors).decode()
@@ -172,13 +165,7 @@ asyncio.run(main())
 async def test_the_articles_of_an_actor_are_one_callers(model_folder: Path, tmp_path: Path) -> None:
     """The queue takes turns between callers: as callers of their own all articles would end at once, and late."""
     write_encoder_decoder(tmp_path / "model", model_folder / "tokenizer.model")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", TWO_ARTICLES),
-        env={**os.environ, "KHULASA_MODEL": str(tmp_path / "model"), "KHULASA_THREADS": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
+    _, out, errors = await python(TWO_ARTICLES, KHULASA_MODEL=str(tmp_path / "model"), KHULASA_THREADS="1")
     assert out == b"2 1 True\n", errors
 
 

@@ -1,5 +1,6 @@
 """A tokenizer and pairs for models of a few thousand parameters. The pairs are made from templates of our own."""
 
+import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,3 +95,11 @@ def pieces(tmp_path_factory: pytest.TempPathFactory) -> Pieces:
     proto.pieces.add(piece="\n", score=-1000.0)
     file.write_bytes(proto.SerializeToString())
     return Pieces(file, [piece.piece for piece in proto.pieces])
+
+
+def write_prepared(folder: Path, pieces: Pieces, pairs: list[tuple[str, str]]) -> None:
+    """Write what `prepare.py` would; every token is the teacher's of the same id."""
+    (folder / "pairs.tsv").write_text("".join(f"made\t2\t{arabic}\t{english}\n" for arabic, english in pairs))
+    (folder / "tokenizer.model").write_bytes(pieces.file.read_bytes())
+    (folder / "vocabulary.json").write_text(json.dumps(pieces.vocabulary))
+    (folder / "teacher_rows.json").write_text(json.dumps(list(range(len(pieces.vocabulary)))))

@@ -7,10 +7,10 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: make .ven
 from torch import Tensor
 
 from tests.training.conftest import Pieces, made_pairs
-from tests.training.tiny import tiny_batches
+from tests.training.tiny import teacher_state, tiny_batches
 from training.batch import PAD
 from training.imitation import Imitation, join_sides
-from training.model import Model, Shape, fast_products, from_teacher
+from training.model import Shape, fast_products, from_teacher
 from training.train import encode_pairs, frame_decoder_only
 
 EVEN = {"cross_entropy": 1.0, "soft_targets": 1.0, "hidden_states": 1.0}
@@ -20,8 +20,7 @@ EVEN = {"cross_entropy": 1.0, "soft_targets": 1.0, "hidden_states": 1.0}
 def teacher(pieces: Pieces) -> dict[str, Tensor]:
     """The state of a teacher of three layers, under the names of `teacher.pt`; no layer of it is a copy of another."""
     torch.manual_seed(0)
-    state = Model(Shape.from_layers(len(pieces.vocabulary), [], [0, 1, 2])).state_dict()
-    return {f"model.{name.replace('decoder', 'layers')}": weight for name, weight in state.items()}
+    return teacher_state(Shape.from_layers(len(pieces.vocabulary), [], [0, 1, 2]))
 
 
 def imitation(teacher: dict[str, Tensor], layers: list[int], pieces: Pieces, **weights: float) -> Imitation:

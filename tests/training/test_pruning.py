@@ -1,6 +1,5 @@
 """Narrower feed-forward layers: which units stay, and that the rest is made up for."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: make .ven
 
 from torch import Tensor
 
-from tests.training.conftest import Pieces, made_pairs
-from tests.training.tiny import tiny_batches
+from tests.training.conftest import Pieces, made_pairs, write_prepared
+from tests.training.tiny import teacher_state, tiny_batches
 from training import pruning
 from training.batch import PAD
 from training.export import load_model
@@ -72,18 +71,12 @@ def test_units_are_seen_over_each_language(pieces: Pieces) -> None:
 
 def test_a_narrow_student_is_trained_and_read_again(pieces: Pieces, tmp_path: Path) -> None:
     """Each side has the width asked for, all else is the teacher's, and a checkpoint tells its widths."""
-    teacher = Model(Shape.from_layers(len(pieces.vocabulary), [], [0, 1], decoder_inner=64)).state_dict()
-    state = {f"model.{name.replace('decoder', 'layers')}": weight for name, weight in teacher.items()}
+    state = teacher_state(Shape.from_layers(len(pieces.vocabulary), [], [0, 1], decoder_inner=64))
     torch.save(state, tmp_path / "teacher.pt")
-    pairs = made_pairs(40)
-    (tmp_path / "pairs.tsv").write_text("".join(f"made\t1\t{arabic}\t{english}\n" for arabic, english in pairs))
-    (tmp_path / "tokenizer.model").write_bytes(pieces.file.read_bytes())
-    (tmp_path / "vocabulary.json").write_text(json.dumps(pieces.vocabulary))
-    rows = range(len(pieces.vocabulary))
-    (tmp_path / "teacher_rows.json").write_text(json.dumps(list(rows)))
+    write_prepared(tmp_path, pieces, made_pairs(40))
     file = tmp_path / "narrow.pt"
     pruning.main(tmp_path, tmp_path / "teacher.pt", file, encoder_inner=48, inner=40, batches=1)
-    model = from_teacher([0], [0, 1], state, rows, torch.load(file))
+    model = from_teacher([0], [0, 1], state, range(len(pieces.vocabulary)), torch.load(file))
     assert model.encoder[0].mlp.up_proj.weight.shape == (48, 640)
     assert model.decoder[1].mlp.down_proj.weight.shape == (640, 40)
     assert torch.equal(model.decoder[1].self_attn.q_proj.weight, state["model.layers.1.self_attn.q_proj.weight"])

@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make .venv/train-ready")
 
 from services.translator.model import Model as ModelFolder
-from tests.training.conftest import Pieces, made_pairs
-from tests.training.tiny import KINDS, SIZES, tiny_batches, tiny_model
+from tests.training.conftest import Pieces, made_pairs, write_prepared
+from tests.training.tiny import KINDS, SIZES, teacher_state, tiny_batches, tiny_model
 from training import train
 from training.export import load_model
 from training.model import Model, Shape, drop_layers
@@ -143,17 +143,13 @@ def test_minutes_bound_a_run_too(pieces: Pieces, tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoder_layers", [[0], []])
 def test_the_recipe_runs_from_teacher_to_folder(encoder_layers: list[int], pieces: Pieces, tmp_path: Path) -> None:
     """`train.py` starts from the teacher's layers, logs what the translator says of the sentences, and checkpoints."""
-    teacher = Model(Shape.from_layers(len(pieces.vocabulary), [], [0, 1])).state_dict()
-    renamed = {f"model.{name.replace('decoder', 'layers')}": weight for name, weight in teacher.items()}
-    torch.save(renamed, tmp_path / "teacher.pt")
+    teacher = teacher_state(Shape.from_layers(len(pieces.vocabulary), [], [0, 1]))
+    torch.save(teacher, tmp_path / "teacher.pt")
     prepared, dev, out = (tmp_path / name for name in ("prepared", "dev", "run"))
     prepared.mkdir()
     dev.mkdir()
     pairs = made_pairs(40)
-    (prepared / "pairs.tsv").write_text("".join(f"made\t2\t{arabic}\t{english}\n" for arabic, english in pairs))
-    (prepared / "tokenizer.model").write_bytes(pieces.file.read_bytes())
-    (prepared / "vocabulary.json").write_text(json.dumps(pieces.vocabulary))
-    (prepared / "teacher_rows.json").write_text(json.dumps(list(range(len(pieces.vocabulary)))))
+    write_prepared(prepared, pieces, pairs)
     for language, lines in zip(("ar", "en"), zip(*pairs[:3], strict=True), strict=True):
         (dev / f"flores_dev.{language}").write_text("\n".join(lines) + "\n")
     layers = {"encoder_layers": encoder_layers, "decoder_layers": [1]}
@@ -164,7 +160,7 @@ def test_the_recipe_runs_from_teacher_to_folder(encoder_layers: list[int], piece
     assert (line["step"], line["bleu"] >= 0, isinstance(line["sample"], str)) == (2, True, True)
     trained, _ = load_model(out / "checkpoint.pt", pieces.vocabulary)
     assert trained.shape == Shape.from_layers(len(pieces.vocabulary), encoder_layers, [1])
-    change = trained.decoder[0].mlp.up_proj.weight - renamed["model.layers.1.mlp.up_proj.weight"]
+    change = trained.decoder[0].mlp.up_proj.weight - teacher["model.layers.1.mlp.up_proj.weight"]
     assert 0 < change.abs().max() < 0.1
     assert ModelFolder.open(out / "probe").manifest.kind == trained.shape.kind
 

@@ -1,6 +1,7 @@
 """Models of `training/model.py` that are small enough to be trained in a test."""
 
 import torch
+from torch import Tensor
 
 from training.model import GLOBAL_PERIOD, LOCAL_PERIOD, Model, Shape, Sizes
 from training.train import Batches, TokenPair, framing
@@ -25,6 +26,11 @@ def tiny_model(kind: str, vocabulary_size: int, *, seed: int = 0) -> Model:
     # Rows as long as those of the trained model would make the greatest logit the input's own token.
     model.embed_tokens.weight.data *= 0.3
     return model.eval()
+
+
+def teacher_state(shape: Shape) -> dict[str, Tensor]:
+    """Return the random weights of a decoder-only model under the names of `teacher.pt`."""
+    return {f"model.{name.replace('decoder', 'layers')}": weight for name, weight in Model(shape).state_dict().items()}
 
 
 def tiny_batches(
