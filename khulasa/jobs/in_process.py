@@ -90,13 +90,13 @@ class InProcess:
         """Translate and summarize one article. Raises a KhulasaError, whatever goes wrong with it."""
         from gateway import validation
         from gateway.glossaries import resolved
-        from services.harness import caller
+        from services.harness import priority
         from services.harness.errors import Refusal
         from services.harness.logs import log_internal_error
 
-        # What one caller sends is done in its order. Were each article a caller of its own, all would get on alike and
-        # be done at the same time, minutes later, and a killed actor would lose every one.
-        caller.start("job run")
+        # Articles of jobs are done in their order. Otherwise all would get on alike and be done at the same time,
+        # minutes later, and a killed actor would lose every one.
+        priority.start(priority.JOB)
         try:
             asked = convert.options_to_proto(options)
             asked.bypass_cache = True

@@ -45,10 +45,13 @@ from khulasa.jobs.run import Ledger
 from khulasa.records import record_of
 from khulasa.types import Article, Options, Priority, Result
 
-GROUP_ARTICLES = 32
+GROUP_ARTICLES = 16
 GROUP_CHARS = 500_000
 """Of a group, the unit that Ray moves, answers and repeats: few, so that every actor has some and a killed run loses
 little."""
+IN_PROCESS_AT_ONCE = 64
+"""Articles in the works for each processor of an actor with a translator of its own: enough to find sentences of like
+length for its batches. A killed actor loses all of them."""
 CALLING_CPUS = 0.1
 """Processors of an actor that calls a gateway: it waits most of the time."""
 LOCAL_STORE_BYTES = 200 * 1024 * 1024
@@ -65,7 +68,12 @@ class ActorSettings:
     patience_s: float
     in_process: bool
     cpus: int
-    at_once: int
+    most_at_once: int
+
+    @property
+    def at_once(self) -> int:
+        """Most articles in the works of one actor."""
+        return min(self.most_at_once, IN_PROCESS_AT_ONCE * self.cpus) if self.in_process else self.most_at_once
 
 
 @dataclass(frozen=True, slots=True)

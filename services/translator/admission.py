@@ -40,6 +40,8 @@ class Work:
     caller: Hashable
     lane: str
     ends_at: float
+    number: int
+    """In the order in which works came."""
     announced: int = 0
     """Characters of calls that have not come yet. Not tokens: how many those are is another estimate at each call, and
     what was let in is not to be refused for that."""
@@ -79,6 +81,7 @@ class Admission:
         self._clock = clock
         self._later = later
         self._works: dict[Hashable, Work] = {}
+        self._numbers = itertools.count()
 
     def enter(
         self, key: Hashable, *, caller: Hashable, lane: str, ends_at: float, chars: int, whole_chars: int
@@ -94,7 +97,7 @@ class Admission:
             work.ends_at = max(work.ends_at, ends_at)  # also where the call is refused: who joined has more time
         else:
             announced = excess = max(chars, whole_chars)
-            work = Work(caller, lane, ends_at, chars=announced)
+            work = Work(caller, lane, ends_at, next(self._numbers), chars=announced)
             self._check_room(work)
         if excess:
             self._check_time(work, self._speed.tokens_of(excess))

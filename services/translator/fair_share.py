@@ -17,8 +17,13 @@ Item = TypeVar("Item", bound=Hashable)
 class _Caller(Generic[Item]):
     served: float
     since: int
-    waiting: dict[Item, float] = field(default_factory=dict)
-    """Costs by item, the oldest first."""
+    waiting: dict[Item, tuple[float, float]] = field(default_factory=dict)
+    """Rank and cost by item, the oldest first."""
+
+    def in_order(self) -> list[tuple[Item, float]]:
+        """Return its items and their costs, the lowest rank first, of equal ones the oldest."""
+        ranked = sorted(self.waiting.items(), key=lambda item: item[1][0])
+        return [(item, cost) for item, (_, cost) in ranked]
 
 
 @dataclass(slots=True)
@@ -31,7 +36,7 @@ class _Lane(Generic[Item]):
     callers: dict[Hashable, _Caller[Item]] = field(default_factory=dict)
 
     def in_turn(self) -> Iterator[tuple[Item, float]]:
-        turns = [(caller.served, caller.since, list(caller.waiting.items()), 0) for caller in self.callers.values()]
+        turns = [(caller.served, caller.since, caller.in_order(), 0) for caller in self.callers.values()]
         heapq.heapify(turns)
         while turns:
             served, since, waiting, position = turns[0]
@@ -54,8 +59,8 @@ class FairShare(Generic[Item]):
         self._lanes: dict[str, _Lane[Item]] = {name: _Lane(weight) for name, weight in weights.items()}
         self._arrivals = 0
 
-    def add(self, lane: str, caller: Hashable, item: Item, cost: float) -> None:
-        """Let `item` wait for its turn, behind what its caller has waiting."""
+    def add(self, lane: str, caller: Hashable, item: Item, cost: float, *, rank: float = 0.0) -> None:
+        """Let `item` wait for its turn, behind what its caller has waiting of the same rank or a lower one."""
         own = self._lanes[lane]
         if not own.callers:
             own.level = 0.0
@@ -68,7 +73,7 @@ class FairShare(Generic[Item]):
         if caller not in own.callers:
             self._arrivals += 1
             own.callers[caller] = _Caller(own.level, self._arrivals)
-        own.callers[caller].waiting[item] = cost
+        own.callers[caller].waiting[item] = rank, cost
 
     def remove(self, lane: str, caller: Hashable, item: Item) -> None:
         """Forget an item that is not to be served."""
@@ -81,7 +86,7 @@ class FairShare(Generic[Item]):
     def serve(self, lane: str, caller: Hashable, item: Item) -> None:
         """Charge an item to its lane and caller, and let it wait no longer."""
         own = self._lanes[lane]
-        cost = own.callers[caller].waiting[item]
+        _, cost = own.callers[caller].waiting[item]
         own.served += cost / own.weight
         own.level += cost / len(own.callers)
         own.callers[caller].served += cost

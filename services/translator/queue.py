@@ -205,7 +205,8 @@ class TranslationQueue:
             raise self._full(lane)
         work, tokens = self._admission.enter(
             key,
-            caller=caller.name() or key,
+            # Without a name each article that somebody waits for is a caller's own. Those of jobs are all one's.
+            caller=key if not caller.name() and lane == priority.INTERACTIVE else caller.name(),
             lane=lane,
             ends_at=deadline.ends_at(),
             chars=chars,
@@ -310,7 +311,10 @@ class TranslationQueue:
         if sentence.decoding:
             claim.waits_no_longer()
         else:
-            self._share.add(work.lane, work.caller, claim, sentence.cost)
+            # Of a job whole articles are what counts, and its oldest is done first, second tries included. Where people
+            # wait, short articles need not wait for the end of a long one of the same caller.
+            rank = work.number if work.lane == priority.JOB else 0
+            self._share.add(work.lane, work.caller, claim, sentence.cost, rank=rank)
             self._changed.set()
         return claim
 

@@ -41,6 +41,15 @@ def test_turns_are_counted_in_cost() -> None:
     assert serve_all(shares, owners, 8) == ["a0", "b2", "b3", "b4", "a1", "b5", "b6", "b7"]
 
 
+def test_a_lower_rank_goes_before_what_its_caller_has_waiting() -> None:
+    """A late item of a caller's first article goes before its second, and takes no turn of another caller."""
+    shares, owners = filled(HALVES, [("all", "b", 1)] * 2)
+    for item, rank in (("first", 0), ("second", 1), ("first again", 0)):
+        shares.add("all", "a", item, 1, rank=rank)
+        owners[item] = ("all", "a")
+    assert serve_all(shares, owners, 5) == ["b0", "first", "b1", "first again", "second"]
+
+
 def test_who_was_away_has_saved_nothing() -> None:
     """A caller that comes after another has been served ten times gets every second turn, not the next ten."""
     shares, owners = filled(HALVES, [("all", "a", 1)] * 20)

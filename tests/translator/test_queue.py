@@ -235,6 +235,25 @@ async def test_jobs_have_their_share_and_no_more(engine: Echo, queue: Translatio
     assert (sum(of_job[:30]), all(of_job[30:])) == (6, True)
 
 
+@pytest.mark.parametrize("name", ["", "desk"])
+async def test_articles_of_a_job_are_done_in_their_order(engine: Echo, queue: TranslationQueue, name: str) -> None:
+    """What the first article sends late, as second tries are, goes before all that waits of the next; named or not."""
+    running = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    caller.start(name)
+    priority.start(priority.JOB)
+    with queue.place(0) as first, queue.place(0) as second:
+        later = asyncio.create_task(second.decode([sentence(n) for n in range(100, 120)]))
+        await settle()
+        late = asyncio.create_task(first.decode([sentence(n) for n in range(1, 6)]))
+        await settle()
+        engine.free.release()
+        await settle()
+        assert engine.batches[1][:5] == [sentence(n) for n in range(1, 6)]
+        engine.release()
+        await asyncio.gather(running, later, late)
+
+
 async def test_an_interactive_call_takes_a_sentence_out_of_a_job(engine: Echo, queue: TranslationQueue) -> None:
     """A sentence that waits for a job is decoded as soon as somebody interactive wants it too."""
     running = asyncio.create_task(call(queue, [sentence(0)]))
