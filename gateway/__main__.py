@@ -43,6 +43,7 @@ async def main(settings: GatewaySettings, glossaries: Glossaries) -> None:
             parts.push_async_callback(embedded.stop)
             url, cache_name = embedded.url, "embedded"
         cache = Cache(url, timeout_s=settings.redis_timeout_s, secrets=settings.cache_secrets())
+        cache.start()
         parts.push_async_callback(cache.close)
         clients = settings.clients()
         quotas = Quotas(

@@ -13,11 +13,13 @@ from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 
 from gateway.cache_key import CacheKey
-from gateway.cache_secrets import CONTENT_BYTES, CacheSecret, CacheSecrets, no_secrets
+from gateway.cache_secrets import CONTENT_BYTES, PREFIX, CacheSecret, CacheSecrets, no_secrets
 from gateway.circuit_breaker import FAULTS, CircuitBreaker
+from gateway.near_cache import NearCache
 
 LOOKUPS = Counter("khulasa_cache_lookups_total", "Values asked of the cache, by outcome.", ["outcome"])
 HITS, MISSES = LOOKUPS.labels("hit"), LOOKUPS.labels("miss")
+NEAR_HITS = Counter("khulasa_near_cache_hits_total", "Values found in the gateway's own memory, Redis not asked.")
 FAILURES = Counter("khulasa_cache_failures_total", "Cache operations that failed or took too long.")
 
 # A value larger than this was not written by us: the largest answer is below the largest message.
@@ -56,19 +58,32 @@ class Cache:
         )
         self._timeout_s = timeout_s
         self._secrets = secrets or no_secrets()
+        self._near = NearCache(url, prefix=PREFIX, timeout_s=timeout_s)
         self._waiting: list[tuple[Sequence[bytes], asyncio.Future[Sequence[Stored]]]] = []
         self._reading = False
         self._reader: asyncio.Task[None] | None = None
         self._breaker = CircuitBreaker(FAILURES_TO_OPEN, opened="cache left alone for a while", closed="cache is back")
 
+    def start(self) -> None:
+        """Begin to keep what is read often in memory too."""
+        self._near.start()
+
     async def get_many(self, keys: Sequence[CacheKey], kind: type[Value], *, client: str = "") -> list[Value | None]:
-        """Return the value of each key, None where there is none that can be read: one round trip."""
+        """Return the value of each key, None where there is none that can be read: at most one round trip."""
         found: list[Value | None] = [None] * len(keys)
-        if keys:
-            places = [(s, i, s.redis_key(client, key)) for s in self._secrets() for i, key in enumerate(keys)]
-            values = await self._read([redis_key for *_, redis_key in places])
-            for (secret, index, redis_key), value in zip(places, values, strict=True):
-                found[index] = found[index] or _unpack(value, kind, secret, redis_key)
+        places = [(s, i, s.redis_key(client, key)) for s in self._secrets() for i, key in enumerate(keys)]
+        for _, index, redis_key in places:
+            found[index] = found[index] or _parse(self._near.get(redis_key), kind)
+        NEAR_HITS.inc(len(found) - found.count(None))
+        far = [place for place in places if found[place[1]] is None]
+        if far:
+            changes = self._near.changes
+            values = await self._read([redis_key for *_, redis_key in far])
+            for (secret, index, redis_key), value in zip(far, values, strict=True):
+                data = _open(value, secret, redis_key)
+                if data is not None and len(keys) <= FEW_KEYS:
+                    self._near.keep(redis_key, data, changes=changes)
+                found[index] = found[index] or _parse(data, kind)
         misses = found.count(None)
         HITS.inc(len(found) - misses)
         MISSES.inc(misses)
@@ -92,6 +107,7 @@ class Cache:
             self._breaker.succeeded()
         except FAULTS as error:
             self._failed(error)
+        self._near.changed([*packed])  # without waiting for the word of Redis
 
     async def purge(self, client: str, contents: set[bytes] | None) -> int:
         """Delete a client's values, or only those made from texts with these digests; return how many there were.
@@ -102,6 +118,8 @@ class Cache:
             return sum([await self._purge(secret, client, contents) for secret in self._secrets()])
         except FAULTS as error:
             raise CacheAway from error
+        finally:
+            self._near.changed(None)  # without waiting for the word of Redis
 
     async def _purge(self, secret: CacheSecret, client: str, contents: set[bytes] | None) -> int:
         prefix = secret.prefix(client)
@@ -126,6 +144,7 @@ class Cache:
 
     async def close(self) -> None:
         """Close the connections. Work that is being cancelled may still come to keep something: it opens none anew."""
+        await self._near.close()
         self._breaker.open_for_good()
         await self._redis.aclose()
 
@@ -193,8 +212,8 @@ def _pack(message: Kept) -> bytes:
     return _compressor.compress(message.SerializeToString())
 
 
-def _unpack(value: bytes | str | None, kind: type[Value], secret: CacheSecret, redis_key: bytes) -> Value | None:
-    """Return the message, or None for a value that is none: whatever lies under the key, it is only a miss.
+def _open(value: Stored, secret: CacheSecret, redis_key: bytes) -> bytes | None:
+    """Return what `_pack` was given as bytes, or None for a value that is none: whatever lies there is only a miss.
 
     Not every kind reads all of its bytes, so what has no checksum was not written by us, and zstd tests the rest.
     """
@@ -205,8 +224,18 @@ def _unpack(value: bytes | str | None, kind: type[Value], secret: CacheSecret, r
         frame = zstandard.get_frame_parameters(data)
         if frame.content_size > MAX_VALUE_BYTES or not frame.has_checksum:
             return None
-        message = kind()
-        message.ParseFromString(_decompressor.decompress(data, max_output_size=MAX_VALUE_BYTES))
-    except (zstandard.ZstdError, DecodeError):
+        return _decompressor.decompress(data, max_output_size=MAX_VALUE_BYTES)
+    except zstandard.ZstdError:
+        return None
+
+
+def _parse(data: bytes | None, kind: type[Value]) -> Value | None:
+    """Return the message, or None where there is none."""
+    if data is None:
+        return None
+    message = kind()
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
         return None
     return message

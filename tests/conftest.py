@@ -291,6 +291,7 @@ async def start_stack(
     translator = TranslatorService()
     translator.use(model, ParagraphTranslator(model, queue))
     cache = Cache(redis_url, timeout_s=0.25, secrets=cache_secrets)
+    cache.start()
     parts.push_async_callback(cache.close)
     stack = Stack(engine, queue, translator, cache)
 
