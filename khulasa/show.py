@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from khulasa.types import Flag, FlagReason, ParagraphKind, Result, SummarySentence, Verdict
+from khulasa.types import Flag, FlagReason, Paragraph, ParagraphKind, Result, Sentence, SummarySentence, Verdict
 from khulasa.words import PASSED_OVER
 
 DOUBT_STYLE = "yellow"
@@ -15,8 +15,8 @@ DOUBT_STYLE = "yellow"
 
 def show_result(result: Result, console: Console) -> None:
     """Print headline, paragraphs with doubtful sentences marked, summary with its sources, doubts, and provenance."""
-    if headline := result.translation.headline:
-        console.print(f"[bold]{escape(headline)}[/bold]\n")
+    if title := result.translation.title_paragraph:
+        console.print(f"[bold]{_marked(title, result)}[/bold]\n")
     skipped = 0
     for paragraph in result.translation.paragraphs:
         if paragraph.kind == ParagraphKind.TITLE:
@@ -24,12 +24,7 @@ def show_result(result: Result, console: Console) -> None:
         if any(flag.reason == FlagReason.BOILERPLATE_SKIPPED for s in paragraph.sentences for flag in s.flags):
             skipped += 1
             continue
-        parts = []
-        for sentence in paragraph.sentences:
-            text = escape(sentence.translation)
-            mark = f"[{DOUBT_STYLE}]{text} (?{sentence.index})[/{DOUBT_STYLE}]" if doubts(sentence.flags) else text
-            parts.append(mark)
-        console.print(" ".join(parts) + "\n", soft_wrap=False)
+        console.print(f"{_marked(paragraph, result)}\n", soft_wrap=False)
     if skipped:
         console.print(f"[dim]{skipped} lines of menus, credits and links were not translated.[/dim]\n")
     show_summary(result.summary, console)
@@ -38,6 +33,31 @@ def show_result(result: Result, console: Console) -> None:
     show_doubts(result, console)
     show_missed_terms(result, console)
     show_provenance(result, console)
+
+
+def _marked(paragraph: Paragraph, result: Result) -> str:
+    """Return its English as markup, each doubtful sentence with the mark under which its doubts are listed."""
+    parts = []
+    for sentence in paragraph.sentences:
+        text = escape(sentence.translation)
+        if doubts(sentence.flags):
+            text = f"[{DOUBT_STYLE}]{text} ({_mark(sentence, paragraph, result)})[/{DOUBT_STYLE}]"
+        parts.append(text)
+    return " ".join(parts)
+
+
+def _mark(sentence: Sentence, paragraph: Paragraph, result: Result) -> str:
+    """Return what stands for a sentence; those of a headline that was sent apart have numbers of their own."""
+    return f"?h{sentence.index}" if paragraph is result.translation.title else f"?{sentence.index}"
+
+
+def _sentences(result: Result) -> list[tuple[str, Sentence]]:
+    """Return every sentence with its mark, the headline's first."""
+    title = result.translation.title
+    paragraphs = [*([title] if title else []), *result.translation.paragraphs]
+    return [
+        (_mark(sentence, paragraph, result), sentence) for paragraph in paragraphs for sentence in paragraph.sentences
+    ]
 
 
 def show_summary(summary: tuple[SummarySentence, ...], console: Console) -> None:
@@ -55,29 +75,29 @@ def show_summary(summary: tuple[SummarySentence, ...], console: Console) -> None
 
 def show_doubts(result: Result, console: Console) -> None:
     """Print every flagged sentence with its source and why."""
-    paragraphs = [*([result.translation.title] if result.translation.title else []), *result.translation.paragraphs]
-    flagged = [(s, doubts(s.flags)) for paragraph in paragraphs for s in paragraph.sentences if doubts(s.flags)]
+    flagged = [(mark, sentence) for mark, sentence in _sentences(result) if doubts(sentence.flags)]
     if not flagged:
         return
     console.print("[bold]Do not trust without a look at the source[/bold]")
-    for sentence, flags in flagged:
-        why = "; ".join(f"{flag.reason.name.lower().replace('_', ' ')} ({flag.detail})" for flag in flags)
-        console.print(f"?{sentence.index} [{DOUBT_STYLE}]{escape(why)}[/{DOUBT_STYLE}]")
+    for mark, sentence in flagged:
+        why = "; ".join(
+            f"{flag.reason.name.lower().replace('_', ' ')} ({flag.detail})" for flag in doubts(sentence.flags)
+        )
+        console.print(f"{mark} [{DOUBT_STYLE}]{escape(why)}[/{DOUBT_STYLE}]")
         console.print(f"   [dim]{escape(sentence.source)}[/dim]")
     console.print()
 
 
 def show_missed_terms(result: Result, console: Console) -> None:
     """Print the terms of the glossary that the translation lacks, where any were found."""
-    paragraphs = [*([result.translation.title] if result.translation.title else []), *result.translation.paragraphs]
-    found = [(s, match) for paragraph in paragraphs for s in paragraph.sentences for match in s.term_matches]
+    found = [(mark, match) for mark, sentence in _sentences(result) for match in sentence.term_matches]
     if not found:
         return
-    missed = [(sentence, match) for sentence, match in found if not match.applied]
+    missed = [(mark, match) for mark, match in found if not match.applied]
     console.print(f"[bold]Glossary: {len(found) - len(missed)} of {len(found)} terms applied[/bold]")
-    for sentence, match in missed:
+    for mark, match in missed:
         why = escape(f"{match.source} is not “{match.target}” in it")
-        console.print(f"?{sentence.index} [{DOUBT_STYLE}]{why}[/{DOUBT_STYLE}]")
+        console.print(f"{mark} [{DOUBT_STYLE}]{why}[/{DOUBT_STYLE}]")
     console.print()
 
 

@@ -217,9 +217,14 @@ class Translation:
     @property
     def headline(self) -> str:
         """The English headline, whether it was sent, found in the page, or recognised in the text; else empty."""
-        in_text = (paragraph for paragraph in self.paragraphs if paragraph.kind == ParagraphKind.TITLE)
-        title = self.title or next(in_text, None)
+        title = self.title_paragraph
         return title.translation if title else ""
+
+    @property
+    def title_paragraph(self) -> Paragraph | None:
+        """The paragraph of the headline."""
+        in_text = (paragraph for paragraph in self.paragraphs if paragraph.kind == ParagraphKind.TITLE)
+        return self.title or next(in_text, None)
 
     def _repr_html_(self) -> str:
         from khulasa.notebook import translation_html

@@ -51,6 +51,17 @@ async def test_standard_input_is_summarized(stack: Stack) -> None:
     assert out.count("•") == 2
 
 
+async def test_a_doubtful_headline_has_its_mark_where_it_stands(stack: Stack) -> None:
+    """As every doubtful sentence has, and the doubt is listed under it; its number is no sentence's of the text."""
+    stack.engine.say = lambda _: "the satellite the satellite the satellite the satellite the satellite"
+    code, out, _ = await khulasa("translate", "--gateway", stack.addresses["gateway"], str(ARTICLES / "satellite.html"))
+    assert code == 0
+    shown, listed = out.split("Do not trust without a look at the source\n")
+    for mark in ("?h0", "?1"):
+        assert f"({mark})" in shown
+        assert f"\n{mark} " in f"\n{listed}"
+
+
 async def test_a_glossary_comes_from_a_file(stack: Stack, tmp_path: Path) -> None:
     """Its terms are in the JSON with their outcome, and in the text the missed ones are listed."""
     terms = tmp_path / "terms.tsv"
