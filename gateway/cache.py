@@ -25,7 +25,8 @@ FAILURES = Counter("khulasa_cache_failures_total", "Cache operations that failed
 # A value larger than this was not written by us: the largest answer is below the largest message.
 MAX_VALUE_BYTES = 32 * 1024 * 1024
 FAILURES_TO_OPEN = 3
-PURGE_AT_ONCE = 1000
+PURGE_AT_ONCE = 100
+"""Keys. Each gateway is told of those that went, and reads the message in one go."""
 FEW_KEYS = 4
 
 
@@ -70,18 +71,17 @@ class Cache:
 
     async def get_many(self, keys: Sequence[CacheKey], kind: type[Value], *, client: str = "") -> list[Value | None]:
         """Return the value of each key, None where there is none that can be read: at most one round trip."""
-        found: list[Value | None] = [None] * len(keys)
-        places = [(s, i, s.redis_key(client, key)) for s in self._secrets() for i, key in enumerate(keys)]
-        for _, index, redis_key in places:
-            found[index] = found[index] or _parse(self._near.get(redis_key), kind)
+        secrets = self._secrets()
+        newest = secrets[0]  # what lies under an older one may have been written anew since, so it is not kept near
+        found = [_parse(self._near.get(newest.redis_key(client, key)), kind) for key in keys]
         NEAR_HITS.inc(len(found) - found.count(None))
-        far = [place for place in places if found[place[1]] is None]
-        if far:
+        places = [(s, i, s.redis_key(client, key)) for s in secrets for i, key in enumerate(keys) if found[i] is None]
+        if places:
             changes = self._near.changes
-            values = await self._read([redis_key for *_, redis_key in far])
-            for (secret, index, redis_key), value in zip(far, values, strict=True):
+            values = await self._read([redis_key for *_, redis_key in places])
+            for (secret, index, redis_key), value in zip(places, values, strict=True):
                 data = _open(value, secret, redis_key)
-                if data is not None and len(keys) <= FEW_KEYS:
+                if data is not None and secret is newest and len(keys) <= FEW_KEYS:
                     self._near.keep(redis_key, data, changes=changes)
                 found[index] = found[index] or _parse(data, kind)
         misses = found.count(None)

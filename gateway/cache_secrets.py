@@ -23,7 +23,7 @@ from services.harness.watched_files import WatchedFiles
 
 SECRET_BYTES = 32
 NONCE_BYTES = 12
-PREFIX = b"khulasa:"
+PREFIX = b"khulasa:cache:"
 CONTENT_BYTES = 16
 """Enough to tell articles apart in a purge; the whole key stands behind it."""
 

@@ -43,6 +43,9 @@ With an engine that takes 320 ms for a batch and 92 for each of its sentences, a
 throughput with 4 callers, 5 % with a lone one whose article comes in several calls, and loses nothing with 32. Five
 times as long gains no more.
 """
+SECOND_TRIES_LATER = 16
+"""Articles of a job after its own with which an article's second tries are decoded: by then there are enough of them to
+make batches."""
 ROOM_FOR_JOBS = 0.5
 """Of the queue: what people wait for finds room, whatever jobs have there."""
 POOL = 1024
@@ -311,10 +314,7 @@ class TranslationQueue:
         if sentence.decoding:
             claim.waits_no_longer()
         else:
-            # Of a job whole articles are what counts, and its oldest is done first, second tries included. Where people
-            # wait, short articles need not wait for the end of a long one of the same caller.
-            rank = work.number if work.lane == priority.JOB else 0
-            self._share.add(work.lane, work.caller, claim, sentence.cost, rank=rank)
+            self._share.add(work.lane, work.caller, claim, sentence.cost, rank=_rank(work, search))
             self._changed.set()
         return claim
 
@@ -436,3 +436,14 @@ class TranslationQueue:
             del self._sentences[sentence.key]
             for future in sentence.unanswered():
                 future.set_exception(error)
+
+
+def _rank(work: Work, search: Search) -> int:
+    """Return where the sentences of a work stand among those of its caller, the lowest first.
+
+    Of a job whole articles are what counts, and its oldest is done first. Where people wait, short articles need not
+    wait for the end of a long one of the same caller.
+    """
+    if work.lane != priority.JOB:
+        return 0
+    return work.number + SECOND_TRIES_LATER * (search is Search.SAFER)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from services.translator.batch import (
 )
 from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
-from services.translator.queue import TranslationQueue
+from services.translator.queue import SECOND_TRIES_LATER, TranslationQueue
 from services.translator.threads import usable_processors
 
 
@@ -34,6 +34,8 @@ class Echo:
 
     def __init__(self, *, held: bool = False) -> None:
         self.batches: list[list[list[str]]] = []
+        self.safer_after: list[int] = []
+        """For each batch of second tries, how many of first tries were begun before it."""
         self.held = held
         self.free = threading.Semaphore(0)
 
@@ -44,6 +46,7 @@ class Echo:
         return [answer_to(tokens) for tokens in batch]
 
     def decode_safer(self, batch: Sequence[list[str]]) -> list[list[Decoded]]:
+        self.safer_after.append(len(self.batches))
         return [[answer_to(tokens), answer_to([*tokens, "again"])] for tokens in batch]
 
     def release(self) -> None:
@@ -237,7 +240,7 @@ async def test_jobs_have_their_share_and_no_more(engine: Echo, queue: Translatio
 
 @pytest.mark.parametrize("name", ["", "desk"])
 async def test_articles_of_a_job_are_done_in_their_order(engine: Echo, queue: TranslationQueue, name: str) -> None:
-    """What the first article sends late, as second tries are, goes before all that waits of the next; named or not."""
+    """What the first article sends late goes before all that waits of the next; named or not."""
     running = asyncio.create_task(call(queue, [sentence(0)]))
     await settle()
     caller.start(name)
@@ -252,6 +255,41 @@ async def test_articles_of_a_job_are_done_in_their_order(engine: Echo, queue: Tr
         assert engine.batches[1][:5] == [sentence(n) for n in range(1, 6)]
         engine.release()
         await asyncio.gather(running, later, late)
+
+
+async def test_second_tries_of_a_job_gather_behind_its_next_articles(engine: Echo, queue: TranslationQueue) -> None:
+    """They go before what waits of articles that are further behind."""
+    running = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    caller.start("desk")
+    priority.start(priority.JOB)
+    with ExitStack() as stack:
+        places = [stack.enter_context(queue.place(0)) for _ in range(SECOND_TRIES_LATER + 3)]
+        tasks = [asyncio.create_task(place.decode([sentence(100 + n, 10 * n + 5)])) for n, place in enumerate(places)]
+        tasks.append(asyncio.create_task(places[0].decode_safer([sentence(1)])))
+        await settle()
+        engine.release()
+        await asyncio.gather(running, *tasks)
+    first_of_each = [min(int(tokens[0][1:]) for tokens in batch) - 100 for batch in engine.batches[1:]]
+    before = first_of_each[: engine.safer_after[0] - 1]
+    assert before[-1] <= SECOND_TRIES_LATER < first_of_each[len(before)]
+
+
+async def test_a_long_article_lets_short_ones_between_where_people_wait(engine: Echo, queue: TranslationQueue) -> None:
+    """Of one caller's articles the sentences go in the order in which they came."""
+    running = asyncio.create_task(call(queue, [sentence(0)]))
+    await settle()
+    caller.start("desk")
+    with queue.place(0) as long, queue.place(0) as short:
+        between = asyncio.create_task(short.decode([sentence(n) for n in range(1, 6)]))
+        await settle()
+        late = asyncio.create_task(long.decode([sentence(n) for n in range(100, 120)]))
+        await settle()
+        engine.free.release()
+        await settle()
+        assert engine.batches[1][:5] == [sentence(n) for n in range(1, 6)]
+        engine.release()
+        await asyncio.gather(running, between, late)
 
 
 async def test_an_interactive_call_takes_a_sentence_out_of_a_job(engine: Echo, queue: TranslationQueue) -> None:
