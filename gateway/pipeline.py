@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from google.protobuf.duration_pb2 import Duration
 from prometheus_client import Counter
 
-from gateway import cache_key, paragraphs, summary_first
+from gateway import cache_key, paragraphs, summary_first, validation
 from gateway.answer import Answer
 from gateway.cache import Cache
 from gateway.cache_key import ModelIdentity
@@ -69,11 +69,11 @@ class Pipeline:
     flights: SingleFlight[Event] = field(default_factory=SingleFlight)
 
     async def process(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> AsyncIterator[Event]:
-        """Yield the events of a validated article. Equal articles under way at the same time share the work.
+        """Yield the events of an article. Equal articles under way at the same time share the work.
 
         A glossary in the options is given by its terms, not by a name. Raises Refusal; MODEL_CHANGED never leaves here.
         """
-        content = cache_key.content_of(article)
+        content = validation.checked_content(article)
         async with self.quotas.admitted(caller.name(), _length(article, content)) as place:
             run = await self._run(article, content, options)
             kept = await run.kept_answer()
@@ -94,7 +94,7 @@ class Pipeline:
 
         Raises what `process` raises.
         """
-        content = cache_key.content_of(article)
+        content = validation.checked_content(article)
         async with self.quotas.admitted(caller.name(), _length(article, content)):
             run = await self._run(article, content, options)
             kept = await run.kept_answer()

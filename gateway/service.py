@@ -63,8 +63,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
     async def stream(
         self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions
     ) -> AsyncGenerator[Event, None]:
-        """Check one article and yield its events, for every way into the gateway. Raises Refusal."""
-        validation.check_article(article)
+        """Yield the events of one article, for every way into the gateway. Raises Refusal."""
         validation.check_options(options)
         async for event in self._pipeline.process(article, resolved(options, self._glossaries)):
             if event.WhichOneof("event") == "finished":
@@ -136,7 +135,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
     async def PurgeArticle(
         self, request: gateway_pb2.PurgeArticleRequest, context: Context
     ) -> gateway_pb2.PurgeArticleResponse:
-        validation.check_article(request.article)
+        validation.checked_content(request.article)
         async with self._purge():
             purged = await self._purger.article(request.article, request.client)
         call_fields(purged=purged)
@@ -158,8 +157,7 @@ class GatewayService(gateway_pb2_grpc.GatewayServicer):
         return min(most, self._pipeline.quotas.limits(caller.name()).articles_at_once or most)
 
     async def answer(self, article: article_pb2.Article, options: gateway_pb2.ArticleOptions) -> Answer:
-        """Check one article and return its answer, for every way into the gateway. Raises Refusal."""
-        validation.check_article(article)
+        """Return the answer to one article, for every way into the gateway. Raises Refusal."""
         validation.check_options(options)
         answer = await self._pipeline.answer(article, resolved(options, self._glossaries))
         call_fields(**_counts(answer.provenance))

@@ -19,8 +19,8 @@ BUDGET_RANGES: dict[str, tuple[float, float]] = {
 """As `SummaryBudget` documents them; the ratio's lower end is excluded."""
 
 
-def check_article(article: article_pb2.Article) -> None:
-    """Raise Refusal if the article is empty or too long."""
+def checked_content(article: article_pb2.Article) -> str:
+    """Return the text or the page of an article. Raises Refusal if the article is empty or too long."""
     if len(article.title) > MAX_TITLE_CHARS:
         raise Refusal(
             Reason.TITLE_TOO_LONG,
@@ -44,6 +44,7 @@ def check_article(article: article_pb2.Article) -> None:
             length=length,
             limit=MAX_ARTICLE_BYTES,
         )
+    return content
 
 
 def check_options(options: gateway_pb2.ArticleOptions) -> None:

@@ -112,7 +112,7 @@ class _Intake:
         data = article.SerializeToString(deterministic=True)
         self._hash.update(len(data).to_bytes(8, "big") + data)
         try:
-            validation.check_article(article.article)
+            validation.checked_content(article.article)
         except Refusal as refusal:
             self._refused += 1
             self._size += ARTICLE_BYTES

@@ -101,7 +101,6 @@ class InProcess:
             asked = convert.options_to_proto(options)
             asked.bypass_cache = True
             sent = convert.article_to_proto(article)
-            validation.check_article(sent)
             validation.check_options(asked)
             answer = await self._pipeline.answer(sent, resolved(asked, {}))
             return convert.result_from_proto(answer.message())
