@@ -12,7 +12,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import redis.asyncio
@@ -124,18 +124,20 @@ class Quotas:
         client = self._clients.all().get(name) if self._clients else None
         return client.limits(self._defaults) if client else self._defaults
 
-    @asynccontextmanager
-    async def admitted(self, name: str, characters: int) -> AsyncIterator[Place]:
-        """Hold a place for one article of a client. Raises Refusal.
+    def admitted(self, name: str, characters: int) -> AbstractAsyncContextManager[Place]:
+        """Hold a place for one article of a client. Raises Refusal when it is entered.
 
         The characters of an article that fails are given back, unless some of its answer was sent. Those of one whose
         caller left are not: they were work.
         """
-        limits, held = self.limits(name), Place()
+        limits = self.limits(name)
         if limits is NO_LIMITS or limits == NO_LIMITS:  # comparing settings costs as much as a short call's metrics
-            yield held
-            return
-        place = uuid.uuid4().hex
+            return nullcontext(Place())
+        return self._counted(name, limits, characters)
+
+    @asynccontextmanager
+    async def _counted(self, name: str, limits: Limits, characters: int) -> AsyncIterator[Place]:
+        held, place = Place(), uuid.uuid4().hex
         shared = await self._ask_shared(name, limits, characters, place)
         admission = shared or self._here.admit(name, limits, characters)
         if admission.limit:
