@@ -23,7 +23,8 @@ from services.harness.watched_files import WatchedFiles
 
 SECRET_BYTES = 32
 NONCE_BYTES = 12
-PREFIX = b"khulasa:cache:"
+PREFIX = b"khulasa:"
+"""Of the cache alone: gateways are told of every change to such a key."""
 CONTENT_BYTES = 16
 """Enough to tell articles apart in a purge; the whole key stands behind it."""
 

@@ -42,8 +42,9 @@ log = structlog.get_logger()
 class NearCache:
     """Bytes by key, the oldest dropped first. Nothing is found or kept unless `start` was called.
 
-    What has changed in Redis is not found once its word has come, and at worst `PING_S` and `timeout_s` later: so long
-    is Redis believed after a ping that it answered, since its words come in their order.
+    What was written, deleted or evicted in Redis is not found once its word has come, and at worst `PING_S` and
+    `timeout_s` later: so long is Redis believed after a ping that it answered, since its words come in their order.
+    What is over by its lifetime is found until Redis removes it, at most `KEEP_S` longer.
     """
 
     def __init__(self, url: str, *, prefix: bytes, timeout_s: float, most_bytes: int = MOST_BYTES) -> None:
@@ -77,7 +78,7 @@ class NearCache:
     def keep(self, key: bytes, data: bytes, *, changes: int) -> None:
         """Keep what was read, unless something has changed since `changes` was taken, before reading."""
         now = time.monotonic()
-        if changes != self.changes or now >= self._trusted_until:
+        if changes != self.changes or now >= self._trusted_until or _size(key, data) > self._most_bytes:
             return
         self._forget(key)
         self._values[key] = data, now + KEEP_S

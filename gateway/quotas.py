@@ -265,7 +265,7 @@ def _numbers(limits: Limits) -> tuple[int, int, int]:
 
 
 def _keys(name: str) -> list[str]:
-    return [f"khulasa:quota:{{{name}}}:{part}" for part in ("places", "minute", "day")]
+    return [f"khulasa-quota:{{{name}}}:{part}" for part in ("places", "minute", "day")]
 
 
 def _refusal(name: str, limits: Limits, characters: int, admission: Admission) -> Refusal:

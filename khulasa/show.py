@@ -52,9 +52,12 @@ def _mark(sentence: Sentence, paragraph: Paragraph, result: Result) -> str:
 
 
 def _sentences(result: Result) -> list[tuple[str, Sentence]]:
-    """Return every sentence with its mark, the headline's first."""
-    title = result.translation.title
-    paragraphs = [*([title] if title else []), *result.translation.paragraphs]
+    """Return every sentence that is shown with its mark, the headline's first."""
+    title = result.translation.title_paragraph
+    paragraphs = [
+        *([title] if title else []),
+        *(paragraph for paragraph in result.translation.paragraphs if paragraph.kind != ParagraphKind.TITLE),
+    ]
     return [
         (_mark(sentence, paragraph, result), sentence) for paragraph in paragraphs for sentence in paragraph.sentences
     ]

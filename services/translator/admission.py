@@ -40,8 +40,8 @@ class Work:
     caller: Hashable
     lane: str
     ends_at: float
-    number: int
-    """In the order in which works came."""
+    number: int = 0
+    """In the order in which the works of its lane were let in."""
     announced: int = 0
     """Characters of calls that have not come yet. Not tokens: how many those are is another estimate at each call, and
     what was let in is not to be refused for that."""
@@ -81,7 +81,7 @@ class Admission:
         self._clock = clock
         self._later = later
         self._works: dict[Hashable, Work] = {}
-        self._numbers = itertools.count()
+        self._numbers = {lane: itertools.count() for lane in self._share}
 
     def enter(
         self, key: Hashable, *, caller: Hashable, lane: str, ends_at: float, chars: int, whole_chars: int
@@ -97,11 +97,13 @@ class Admission:
             work.ends_at = max(work.ends_at, ends_at)  # also where the call is refused: who joined has more time
         else:
             announced = excess = max(chars, whole_chars)
-            work = Work(caller, lane, ends_at, next(self._numbers), chars=announced)
+            work = Work(caller, lane, ends_at, chars=announced)
             self._check_room(work)
         if excess:
             self._check_time(work, self._speed.tokens_of(excess))
-        self._works[key] = work
+        if key not in self._works:
+            work.number = next(self._numbers[lane])
+            self._works[key] = work
         work.announced = max(0, announced - chars)
         work.unread += tokens
         work.calls += 1
@@ -129,6 +131,12 @@ class Admission:
         needs_s = self.seconds_until_done(work, {Search.PLAIN: 0.0, Search.SAFER: tokens})
         if needs_s > work.ends_at - self._clock():
             raise Refusal(Reason.OVERLOADED, "There is no time left for a second try.", retry_after_s=MIN_RETRY_S)
+
+    def can_wait_for_all(self, work: Work) -> bool:
+        """Tell whether `work` would be done in its time if all that waits now went before it."""
+        others = any(other.lane != work.lane for other in self._works.values())
+        share = self._share[work.lane] if others else 1.0
+        return self._backlog_s() * MARGIN / share <= work.ends_at - self._clock()
 
     def seconds_until_done(self, work: Work, more: dict[Search, float] | None = None) -> float:
         """Return in how many seconds `work`, with `more` of it, would be done."""

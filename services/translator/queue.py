@@ -44,8 +44,8 @@ throughput with 4 callers, 5 % with a lone one whose article comes in several ca
 times as long gains no more.
 """
 SECOND_TRIES_LATER = 16
-"""Articles of a job after its own with which an article's second tries are decoded: by then there are enough of them to
-make batches."""
+"""So many articles of jobs after its own an article's second tries are decoded, if there is time: by then there are
+enough of them to make batches."""
 ROOM_FOR_JOBS = 0.5
 """Of the queue: what people wait for finds room, whatever jobs have there."""
 POOL = 1024
@@ -251,6 +251,7 @@ class TranslationQueue:
         """Return one answer of the engine for each sentence of a call that is in, in order."""
         places = asyncio.Semaphore(self._window)
         claims: list[_Claim] = []
+        rank = self._rank(work, search)
         work.waiting[search] += sum(map(len, sentences))
         try:
             for tokens in sentences:
@@ -258,7 +259,7 @@ class TranslationQueue:
                 while self._room_for(work.lane) <= 0:
                     self._room.clear()
                     await self._room.wait()
-                claims.append(self._enter(work, tokens, search))
+                claims.append(self._enter(work, tokens, search, rank))
                 claims[-1].answer.add_done_callback(lambda _: places.release())
             return list(await asyncio.gather(*(claim.answer for claim in claims)))
         finally:
@@ -300,7 +301,18 @@ class TranslationQueue:
             limit=limit,
         )
 
-    def _enter(self, work: Work, tokens: list[str], search: Search) -> _Claim:
+    def _rank(self, work: Work, search: Search) -> int:
+        """Return where sentences of a work stand among those of its caller, the lowest first.
+
+        Of a job whole articles are what counts, and its oldest is done first. Where people wait, short articles need
+        not wait for the end of a long one of the same caller.
+        """
+        if work.lane != priority.JOB:
+            return 0
+        later = search is Search.SAFER and self._admission.can_wait_for_all(work)
+        return work.number + SECOND_TRIES_LATER * later
+
+    def _enter(self, work: Work, tokens: list[str], search: Search, rank: int) -> _Claim:
         sentence = _Sentence(tokens, search, work.lane)
         known = self._sentences.get(sentence.key)
         if known:
@@ -314,7 +326,7 @@ class TranslationQueue:
         if sentence.decoding:
             claim.waits_no_longer()
         else:
-            self._share.add(work.lane, work.caller, claim, sentence.cost, rank=_rank(work, search))
+            self._share.add(work.lane, work.caller, claim, sentence.cost, rank=rank)
             self._changed.set()
         return claim
 
@@ -436,14 +448,3 @@ class TranslationQueue:
             del self._sentences[sentence.key]
             for future in sentence.unanswered():
                 future.set_exception(error)
-
-
-def _rank(work: Work, search: Search) -> int:
-    """Return where the sentences of a work stand among those of its caller, the lowest first.
-
-    Of a job whole articles are what counts, and its oldest is done first. Where people wait, short articles need not
-    wait for the end of a long one of the same caller.
-    """
-    if work.lane != priority.JOB:
-        return 0
-    return work.number + SECOND_TRIES_LATER * (search is Search.SAFER)

@@ -223,6 +223,29 @@ def test_a_job_has_its_share_however_much_others_wait() -> None:
     world.enter("patient", needs_s=10, within_s=70, lane=priority.JOB)
 
 
+def test_works_are_numbered_by_lane_as_they_are_let_in() -> None:
+    """What is refused, and what people wait for, comes between no two articles of jobs."""
+    world = World()
+    first = world.enter("first", needs_s=1, within_s=600, lane=priority.JOB)
+    world.enter("reader", needs_s=1, within_s=600)
+    with pytest.raises(Refusal):
+        world.enter("hurried", needs_s=100, within_s=1, lane=priority.JOB)
+    second = world.enter("second", needs_s=1, within_s=600, lane=priority.JOB)
+    assert second.number == first.number + 1
+
+
+def test_only_who_has_time_for_all_that_waits_can_wait_for_all() -> None:
+    """While others wait too, the jobs' share of the engine is what there is for it."""
+    world = World()
+    patient = world.enter("patient", needs_s=1, within_s=60, lane=priority.JOB)
+    world.enter("other", needs_s=9, within_s=60, lane=priority.JOB)
+    hurried = world.enter("hurried", needs_s=1, within_s=13, lane=priority.JOB)
+    assert world.admission.can_wait_for_all(patient)
+    assert not world.admission.can_wait_for_all(hurried)
+    world.enter("reader", needs_s=1, within_s=60)
+    assert not world.admission.can_wait_for_all(patient)
+
+
 def test_second_tries_are_part_of_the_price() -> None:
     """Where a third of what is translated is tried again at five times the cost, that is foretold for what comes."""
     world = World()

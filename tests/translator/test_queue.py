@@ -264,7 +264,12 @@ async def test_second_tries_of_a_job_gather_behind_its_next_articles(engine: Ech
     caller.start("desk")
     priority.start(priority.JOB)
     with ExitStack() as stack:
-        places = [stack.enter_context(queue.place(0)) for _ in range(SECOND_TRIES_LATER + 3)]
+        places = []
+        for _ in range(SECOND_TRIES_LATER + 3):  # readers come too, and are none of the articles that are counted
+            priority.start(priority.INTERACTIVE)
+            stack.enter_context(queue.place(0))
+            priority.start(priority.JOB)
+            places.append(stack.enter_context(queue.place(0)))
         tasks = [asyncio.create_task(place.decode([sentence(100 + n, 10 * n + 5)])) for n, place in enumerate(places)]
         tasks.append(asyncio.create_task(places[0].decode_safer([sentence(1)])))
         await settle()
