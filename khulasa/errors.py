@@ -113,6 +113,9 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> KhulasaError:
     """Return the error that a failed call means, also where no server of ours answered."""
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it reads what both kinds of call have
     if status is None:
-        code = error.code().value[0]
-        status = status_pb2.Status(code=code, message=error.details() or error.code().name)
+        code = error.code()
+        # Who ends a call of its own hears nothing more of it: this is a gateway that stops, of a call that just came.
+        away = code == grpc.StatusCode.CANCELLED
+        number = (grpc.StatusCode.UNAVAILABLE if away else code).value[0]
+        status = status_pb2.Status(code=number, message=error.details() or code.name)
     return from_status(status)
