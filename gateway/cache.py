@@ -73,13 +73,14 @@ class Cache:
         """Return the value of each key, None where there is none that can be read: at most one round trip."""
         secrets = self._secrets()
         newest = secrets[0]  # what lies under an older one may have been written anew since, so it is not kept near
-        found = [_parse(self._near.get(newest.redis_key(client, key)), kind) for key in keys]
+        places = [(s, i, s.redis_key(client, key)) for s in secrets for i, key in enumerate(keys)]
+        found = [_parse(self._near.get(redis_key), kind) for *_, redis_key in places[: len(keys)]]
         NEAR_HITS.inc(len(found) - found.count(None))
-        places = [(s, i, s.redis_key(client, key)) for s in secrets for i, key in enumerate(keys) if found[i] is None]
-        if places:
+        far = [place for place in places if found[place[1]] is None]
+        if far:
             changes = self._near.changes
-            values = await self._read([redis_key for *_, redis_key in places])
-            for (secret, index, redis_key), value in zip(places, values, strict=True):
+            values = await self._read([redis_key for *_, redis_key in far])
+            for (secret, index, redis_key), value in zip(far, values, strict=True):
                 data = _open(value, secret, redis_key)
                 if data is not None and secret is newest and len(keys) <= FEW_KEYS:
                     self._near.keep(redis_key, data, changes=changes)

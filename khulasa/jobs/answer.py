@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from khulasa.errors import (
-    Cancelled,
     DeadlineExceeded,
     InternalError,
     KhulasaError,
@@ -91,4 +90,4 @@ class Answerer:
 
 def _is_away(error: KhulasaError) -> bool:
     """Tell whether nobody is answered now. A model that the operator does not want is on its way out."""
-    return isinstance(error, Unavailable | Cancelled) or error.reason == "MODEL_UNEXPECTED"
+    return isinstance(error, Unavailable) or error.reason == "MODEL_UNEXPECTED"

@@ -238,23 +238,30 @@ async def test_jobs_have_their_share_and_no_more(engine: Echo, queue: Translatio
     assert (sum(of_job[:30]), all(of_job[30:])) == (6, True)
 
 
-@pytest.mark.parametrize("name", ["", "desk"])
-async def test_articles_of_a_job_are_done_in_their_order(engine: Echo, queue: TranslationQueue, name: str) -> None:
-    """What the first article sends late goes before all that waits of the next; named or not."""
+@pytest.mark.parametrize(
+    ("urgency", "name", "late_first"),
+    [(priority.JOB, "", True), (priority.JOB, "desk", True), (priority.INTERACTIVE, "desk", False)],
+)
+async def test_articles_of_a_job_are_done_in_their_order(
+    engine: Echo, queue: TranslationQueue, urgency: str, name: str, late_first: bool
+) -> None:
+    """What the first article sends late goes before all that waits of the next; named or not. Where people wait it does
+    not, so that short articles go between the sentences of a long one of the same caller."""
     running = asyncio.create_task(call(queue, [sentence(0)]))
     await settle()
     caller.start(name)
-    priority.start(priority.JOB)
+    priority.start(urgency)
     with queue.place(0) as first, queue.place(0) as second:
-        later = asyncio.create_task(second.decode([sentence(n) for n in range(100, 120)]))
+        sent_early, sent_late = [sentence(n) for n in range(100, 120)], [sentence(n) for n in range(1, 6)]
+        early = asyncio.create_task(second.decode(sent_early))
         await settle()
-        late = asyncio.create_task(first.decode([sentence(n) for n in range(1, 6)]))
+        late = asyncio.create_task(first.decode(sent_late))
         await settle()
         engine.free.release()
         await settle()
-        assert engine.batches[1][:5] == [sentence(n) for n in range(1, 6)]
+        assert engine.batches[1][:5] == (sent_late if late_first else sent_early)[:5]
         engine.release()
-        await asyncio.gather(running, later, late)
+        await asyncio.gather(running, early, late)
 
 
 async def test_second_tries_of_a_job_gather_behind_its_next_articles(engine: Echo, queue: TranslationQueue) -> None:
@@ -278,23 +285,6 @@ async def test_second_tries_of_a_job_gather_behind_its_next_articles(engine: Ech
     first_of_each = [min(int(tokens[0][1:]) for tokens in batch) - 100 for batch in engine.batches[1:]]
     before = first_of_each[: engine.safer_after[0] - 1]
     assert before[-1] <= SECOND_TRIES_LATER < first_of_each[len(before)]
-
-
-async def test_a_long_article_lets_short_ones_between_where_people_wait(engine: Echo, queue: TranslationQueue) -> None:
-    """Of one caller's articles the sentences go in the order in which they came."""
-    running = asyncio.create_task(call(queue, [sentence(0)]))
-    await settle()
-    caller.start("desk")
-    with queue.place(0) as long, queue.place(0) as short:
-        between = asyncio.create_task(short.decode([sentence(n) for n in range(1, 6)]))
-        await settle()
-        late = asyncio.create_task(long.decode([sentence(n) for n in range(100, 120)]))
-        await settle()
-        engine.free.release()
-        await settle()
-        assert engine.batches[1][:5] == [sentence(n) for n in range(1, 6)]
-        engine.release()
-        await asyncio.gather(running, between, late)
 
 
 async def test_an_interactive_call_takes_a_sentence_out_of_a_job(engine: Echo, queue: TranslationQueue) -> None:
