@@ -49,10 +49,10 @@ def decoder_only_cost(shape: Shape) -> float:
 def batch_budget(waiting: float, batch_tokens: int, *, workers: int) -> float:
     """Return the source tokens of a batch while so many wait: `batch_tokens`, and up to twice that of a long queue.
 
-    Twice the size makes a token about a tenth cheaper. Half of what each worker has before it is no more than everybody
-    waits for anyway.
+    Twice the size makes a token about a tenth cheaper. What each worker has before it is no more than everybody waits
+    for anyway.
     """
-    return max(batch_tokens, min(2 * batch_tokens, waiting / (2 * workers)))
+    return max(batch_tokens, min(2 * batch_tokens, waiting / workers))
 
 
 def choose_batch(lengths: Sequence[int], budget: float, cost: BatchCost) -> list[int]:
