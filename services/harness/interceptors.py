@@ -2,7 +2,7 @@
 
     served      shows the call in its trace, if traces are made
     _Measured   counts the call and writes its log line
-    _abort      turns exceptions into statuses
+    except      turns exceptions into statuses (`_refusal_for`, `_abort`)
     timeout     gives the call its time
     _identify   tells who calls, where only its certificate does; a token is looked at before the call is read
 
@@ -137,7 +137,7 @@ class _Measured:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         code = grpc.StatusCode.OK
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):  # the latter of who leaves within a stream
             code = grpc.StatusCode.CANCELLED
         elif isinstance(error, _Aborted):
             code = error.code

@@ -25,7 +25,8 @@ from khulasa import (
     SummaryBudget,
     Unavailable,
 )
-from khulasa.v1 import article_pb2, gateway_pb2
+from khulasa.v1 import article_pb2, gateway_pb2, gateway_pb2_grpc
+from services.harness import metrics
 from tests.conftest import ARTICLES, SHARED, Stack, needs_shared, plausible_english
 
 TEXTS = sorted(path.name for path in ARTICLES.glob("*.txt"))
@@ -107,6 +108,28 @@ async def test_the_stream_and_the_single_answer_agree(client: AsyncClient, flood
     assert paragraphs == [result.translation.title, *result.translation.paragraphs]
     assert events[-2] == Summary(result.summary)
     assert isinstance(events[-1], Provenance)
+
+
+async def test_a_stream_that_is_left_unread_counts_as_cancelled(stack: Stack, flood: str) -> None:
+    """Who leaves while the answer is being sent has not been answered."""
+    left, answered = (metrics.CALLS.labels("StreamArticle", code) for code in ("CANCELLED", "OK"))
+    before = left._value.get(), answered._value.get()
+    lines = [line for line in flood.splitlines() if line]
+    text = "\n".join(f"{line} رقم {number}." for number in range(60) for line in lines)
+    small_window = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536)]
+    async with grpc.aio.insecure_channel(stack.addresses["gateway"], options=small_window) as channel:
+        request = gateway_pb2.StreamArticleRequest(article=article_pb2.Article(text=text))
+        call = gateway_pb2_grpc.GatewayStub(channel).StreamArticle(request)
+        await call.read()
+        decoded = 0
+        while stack.engine.sentences > decoded:  # until nothing more is done, since nothing more can be sent
+            decoded = stack.engine.sentences
+            await asyncio.sleep(1)
+        call.cancel()
+    async with asyncio.timeout(20):
+        while (left._value.get(), answered._value.get()) == before:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (left._value.get(), answered._value.get()) == (before[0] + 1, before[1])
 
 
 async def test_the_second_time_comes_from_the_cache(client: AsyncClient, stack: Stack, flood: str) -> None:
