@@ -23,7 +23,7 @@ from benchmarks import articles, results_file
 from khulasa import Article, AsyncClient, Options
 from khulasa.up import Services
 from services.translator import engine
-from services.translator.batch import choose_batch
+from services.translator.batch import OF_A_LONG_QUEUE, choose_batch
 from services.translator.language import language_of
 from services.translator.model import Model, Tokenizer
 from services.translator.normalize import SCHEMES, normalize
@@ -130,7 +130,8 @@ def decode(batches: Sequence[list[list[str]]], *, model: Model, workers: int, th
 
 def bare_as_served(sentences: list[list[str]], model: Model, settings: TranslatorSettings) -> float:
     """Return the seconds of the engine alone with the batches and workers that the translator has."""
-    return bare(sentences, model=model, batch_tokens=settings.batch_tokens, workers=settings.threads, threads=1)
+    batch_tokens = OF_A_LONG_QUEUE * settings.batch_tokens
+    return bare(sentences, model=model, batch_tokens=batch_tokens, workers=settings.threads, threads=1)
 
 
 async def through_gateway(texts: list[str], callers: int) -> float:

@@ -9,6 +9,8 @@ first model 6 to 10 were measured, since a step costs 10 to 12 ms and each sente
 (`benchmarks/batch_shapes.py`)."""
 READ = 0.5
 """Cost of a source token that is read together with all others, in the same unit; 0.33 to 0.5 were measured."""
+OF_A_LONG_QUEUE = 2
+"""So many times the usual size a batch may have."""
 TARGET_PER_SOURCE = 0.9
 """Tokens of an answer, over those of its sentence."""
 
@@ -47,12 +49,11 @@ def decoder_only_cost(shape: Shape) -> float:
 
 
 def batch_budget(waiting: float, batch_tokens: int, *, workers: int) -> float:
-    """Return the source tokens of a batch while so many wait: `batch_tokens`, and up to twice that of a long queue.
+    """Return the source tokens of a batch while so many wait: `batch_tokens`, and of a long queue up to twice that.
 
-    Twice the size makes a token about a tenth cheaper. What each worker has before it is no more than everybody waits
-    for anyway.
+    Twice the size makes a token about a tenth cheaper, so that all together are done sooner; who is next waits longer.
     """
-    return max(batch_tokens, min(2 * batch_tokens, waiting / workers))
+    return max(batch_tokens, min(OF_A_LONG_QUEUE * batch_tokens, waiting / workers))
 
 
 def choose_batch(lengths: Sequence[int], budget: float, cost: BatchCost) -> list[int]:
