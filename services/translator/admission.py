@@ -51,6 +51,9 @@ class Work:
     """Tokens of sentences of which no batch has been begun."""
     chars: int = 0
     calls: int = 0
+    """That are here now."""
+    begun: int = 0
+    """Calls that there ever were."""
 
 
 class Admission:
@@ -107,6 +110,7 @@ class Admission:
         work.announced = max(0, announced - chars)
         work.unread += tokens
         work.calls += 1
+        work.begun += 1
         return work, tokens
 
     def knows(self, key: Hashable) -> bool:
@@ -119,18 +123,19 @@ class Admission:
         if work.calls:
             return
         if work.announced:
-            self._later(GRACE_S, lambda: self._forget(key, work))
+            begun = work.begun
+            self._later(GRACE_S, lambda: self._forget(key, work) if work.begun == begun else None)
         else:
             self._forget(key, work)
 
-    def check_more(self, work: Work, tokens: float) -> None:
-        """Raise Refusal (OVERLOADED) if work that was let in has no time for second tries of `tokens`.
+    def check_more(self, work: Work, search: Search, tokens: float) -> None:
+        """Raise Refusal (OVERLOADED) if work that was let in has no time for `tokens` beside its first answers.
 
-        What it was let in with foresees them, so this is for speed that has fallen since.
+        Second tries were foreseen when it was let in, so of them this is for speed that has fallen since.
         """
-        needs_s = self.seconds_until_done(work, {Search.PLAIN: 0.0, Search.SAFER: tokens})
+        needs_s = self.seconds_until_done(work, dict.fromkeys(Search, 0.0) | {search: tokens})
         if needs_s > work.ends_at - self._clock():
-            raise Refusal(Reason.OVERLOADED, "There is no time left for a second try.", retry_after_s=MIN_RETRY_S)
+            raise Refusal(Reason.OVERLOADED, "There is no time left for more.", retry_after_s=MIN_RETRY_S)
 
     def can_wait_for_all(self, work: Work) -> bool:
         """Tell whether `work` would be done in its time if all that waits now went before it."""

@@ -92,6 +92,11 @@ class FairShare(Generic[Item]):
         own.callers[caller].served += cost
         self.remove(lane, caller, item)
 
+    def waiting(self, lane: str, caller: Hashable) -> int:
+        """Return how many items of a caller wait."""
+        callers = self._lanes[lane].callers
+        return len(callers[caller].waiting) if caller in callers else 0
+
     def in_turn(self) -> Iterator[Item]:
         """Yield what waits in the order in which it would be served one by one. Nothing is charged."""
         turns = []

@@ -92,32 +92,33 @@ class _Claim:
 class Place:
     """What a call has in the queue once it was let in. Made by `TranslationQueue.place`."""
 
-    def __init__(self, queue: "TranslationQueue", work: Work, chars: int, tokens: float) -> None:
+    def __init__(self, queue: "TranslationQueue", work: Work, tokens: float) -> None:
         self._queue = queue
         self._work = work
-        self._chars = chars
         self._unread = tokens
         self._first_tokens = 0
 
-    async def decode(self, sentences: Sequence[list[str]]) -> list[Decoded]:
-        """Return one answer for each sentence, in order.
+    async def decode(self, sentences: Sequence[list[str]], *, chars: int = 0) -> list[Decoded]:
+        """Return one answer for each sentence of the call, in order. `chars` is what they have as text.
 
         If the caller is cancelled, what waits for it alone is dropped.
         """
-        tokens = sum(map(len, sentences))
-        if not self._first_tokens:
-            self._queue.speed.saw_call(self._chars, tokens)
-        self._first_tokens += tokens
+        self._first_tokens = sum(map(len, sentences))
+        self._queue.speed.saw_text(chars, self._first_tokens)
         self._read()
         return await self._queue.answers(self._work, sentences, Search.PLAIN)
 
-    async def decode_safer(self, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
-        """Return several answers for each sentence, as `decode` does.
+    async def decode_more(self, sentences: Sequence[list[str]]) -> list[Decoded]:
+        """Return one answer for each of sentences that the call was not let in with.
 
         Raises Refusal (OVERLOADED) if there is neither room nor time for them.
         """
-        tokens = sum(map(len, sentences))
-        self._queue.check_more(self._work, len(sentences), tokens)
+        self._queue.check_more(self._work, sentences, Search.PLAIN)
+        return await self._queue.answers(self._work, sentences, Search.PLAIN)
+
+    async def decode_safer(self, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
+        """Return several answers for each sentence. Raises what `decode_more` raises."""
+        self._queue.check_more(self._work, sentences, Search.SAFER)
         return await self._queue.answers(self._work, sentences, Search.SAFER)
 
     def tried_again(self, sentences: Sequence[list[str]]) -> None:
@@ -136,8 +137,9 @@ class TranslationQueue:
     """Shares one engine among all calls of the process.
 
     `capacity` bounds the sentences that wait: at that length nobody is let in, and who is in feeds its sentences as
-    others are answered. So does a call that alone has more than its `window`, so that a long article does not fill the
-    queue.
+    others are answered. So does a call that alone has more than its `window`, and a caller that has as many waiting as
+    there are places left: whoever comes finds room, however much others have brought (dynamic thresholds, Choudhury and
+    Hahne 1998).
     """
 
     def __init__(
@@ -204,7 +206,7 @@ class TranslationQueue:
         whole = harness_work.current()
         key: Hashable = whole.id if whole else object()
         lane = priority.name()
-        if self._room_for(lane) <= 0 and not self._admission.knows(key):  # who is in is fed as others are answered
+        if self._left_for(lane) <= 0 and not self._admission.knows(key):  # who is in is fed as others are answered
             raise self._full(lane)
         work, tokens = self._admission.enter(
             key,
@@ -216,7 +218,7 @@ class TranslationQueue:
             whole_chars=whole.chars if whole else chars,
         )
         self.calls_unread += bool(tokens)
-        place = Place(self, work, chars, tokens)
+        place = Place(self, work, tokens)
         try:
             yield place
         finally:
@@ -241,26 +243,35 @@ class TranslationQueue:
             await loop.run_in_executor(self._threads, self._decode, Search.PLAIN, batch)
             self.speed.saw_batch(Search.PLAIN, sum(map(len, batch)), loop.time() - started)
 
-    def check_more(self, work: Work, sentences: int, tokens: int) -> None:
-        """Raise Refusal (OVERLOADED) if a call that is in has no room or time for second tries."""
-        if self._room_for(work.lane) < min(sentences, self._window):
+    def check_more(self, work: Work, sentences: Sequence[list[str]], search: Search) -> None:
+        """Raise Refusal (OVERLOADED) if a call that is in has no room or time for more sentences."""
+        if self._left_for(work.lane) < min(len(sentences), self._window):
             raise self._full(work.lane)
-        self._admission.check_more(work, tokens)
+        self._admission.check_more(work, search, sum(map(len, sentences)))
 
     async def answers(self, work: Work, sentences: Sequence[list[str]], search: Search) -> list[Any]:
         """Return one answer of the engine for each sentence of a call that is in, in order."""
         places = asyncio.Semaphore(self._window)
         claims: list[_Claim] = []
+        failed = False
         rank = self._rank(work, search)
+
+        def ended(answer: "asyncio.Future[Any]") -> None:
+            nonlocal failed
+            failed = failed or answer.cancelled() or answer.exception() is not None
+            places.release()
+
         work.waiting[search] += sum(map(len, sentences))
         try:
             for tokens in sentences:
                 await places.acquire()
-                while self._room_for(work.lane) <= 0:
+                while self._room_for(work) <= 0:
                     self._room.clear()
                     await self._room.wait()
+                if failed:  # what is still to come would be decoded for nobody
+                    break
                 claims.append(self._enter(work, tokens, search, rank))
-                claims[-1].answer.add_done_callback(lambda _: places.release())
+                claims[-1].answer.add_done_callback(ended)
             return list(await asyncio.gather(*(claim.answer for claim in claims)))
         finally:
             for claim in claims:
@@ -283,14 +294,18 @@ class TranslationQueue:
                 claim.answer.cancel()
         self._threads.shutdown(wait=True)
 
-    def _room_for(self, lane: str) -> int:
-        """Return for how many more sentences of a lane there is room."""
+    def _left_for(self, lane: str) -> int:
+        """Return how many places of the queue are left to a lane."""
         left = self._capacity - self._waiting
         return min(left, self._room_for_jobs - self._waiting_jobs) if lane == priority.JOB else left
 
+    def _room_for(self, work: Work) -> int:
+        """Return for how many more sentences there is room: a caller leaves as many places to others as it takes."""
+        return self._left_for(work.lane) - self._share.waiting(work.lane, work.caller)
+
     def _full(self, lane: str) -> Refusal:
         waiting, limit, whose = self._waiting, self._capacity, ""
-        if lane == priority.JOB and self._room_for(lane) < limit - waiting:
+        if lane == priority.JOB and self._left_for(lane) < limit - waiting:
             waiting, limit, whose = self._waiting_jobs, self._room_for_jobs, " of jobs"
         again = f"Try again in {RETRY_AFTER_S:g} s."
         return Refusal(
@@ -389,6 +404,8 @@ class TranslationQueue:
                 self._in_hand.remove(foretold)
                 for sentence in batch:
                     del self._sentences[sentence.key]
+                    for future in sentence.unanswered():  # the worker is being stopped
+                        future.cancel()
 
     def _decode(self, search: Search, batch: Sequence[list[str]]) -> Sequence[Any]:
         """Ask the engine; in a thread of its own."""

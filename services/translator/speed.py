@@ -4,6 +4,7 @@ What a token costs depends on how many are decoded together, so every size of ba
 second part is what becomes of first tries: the share that is decoded again, which a caller pays for too.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ TOKENS_PER_CHAR = 0.35
 """Of Arabic news, until texts have been read."""
 SMALLEST_TOKENS = 32
 """Batches below this are of one size."""
+MOST_SLOWER = 3.0
+"""A batch is believed to be at most so many times slower than those of its size before. If it stays so, the next ones
+say it again."""
 
 
 @dataclass(slots=True)
@@ -44,12 +48,14 @@ class Speed:
         self._tokens = _Mean()
 
     def saw_batch(self, search: Search, tokens: int, seconds: float) -> None:
-        """Learn from a batch of so many source tokens."""
-        self._seconds[search].setdefault(_size(tokens), _Mean()).add(tokens, seconds, KEPT)
+        """Learn from a batch of so many source tokens. One slow one teaches little: the process may have stood."""
+        mean = self._seconds[search].setdefault(_size(tokens), _Mean())
+        most = MOST_SLOWER * tokens * mean.value if mean.amount else math.inf
+        mean.add(tokens, min(seconds, most), KEPT)
 
-    def saw_call(self, chars: int, tokens: int) -> None:
-        """Learn how many tokens a text has. What is no Arabic has none, and says nothing of Arabic."""
-        if chars and tokens:
+    def saw_text(self, chars: int, tokens: int) -> None:
+        """Learn how many tokens Arabic text has."""
+        if chars:
             self._tokens.add(chars, tokens, KEPT_SHARE)
 
     def saw_second_tries(self, first: int, again: int) -> None:

@@ -9,11 +9,13 @@ The first file to read here; every stage has its own beside it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from prometheus_client import Counter
 
+from services.harness import deadline
 from services.harness.errors import Reason as RefusalReason
 from services.harness.errors import Refusal
 from services.harness.metrics import stage
@@ -37,6 +39,11 @@ TOKENS = Counter(
 SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
 VERSION = "4"
 """Raised with every change that can change an answer: it is part of the cache keys."""
+RESERVE_S = 1.0
+"""Of a call's time, for judging and the way back: what is decoded beside the first answers and not done by then is
+given up."""
+
+Answers = TypeVar("Answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,8 @@ class ParagraphTranslator:
                 prepared = await asyncio.to_thread(self._prepare_all, paragraphs, wanted)
             decodable = [sentence for sentences in prepared for sentence in sentences if self._is_decodable(sentence)]
             with stage("decode"):
-                answers = await place.decode([sentence.tokens for sentence in decodable])
+                chars = sum(len(sentence.normalized) for sentence in decodable)
+                answers = await place.decode([sentence.tokens for sentence in decodable], chars=chars)
             TOKENS.labels("source").inc(sum(len(sentence.tokens) for sentence in decodable))
             TOKENS.labels("target").inc(sum(len(answer.tokens) for answer in answers))
             with stage("judge"):
@@ -188,12 +196,8 @@ class ParagraphTranslator:
         place.tried_again(again)
         if not doubtful:
             return
-        try:
-            choices = await place.decode_safer(again)
-        except Refusal as refusal:
-            if refusal.reason is not RefusalReason.OVERLOADED:
-                raise
-            # A busy server owes everybody a first answer before it owes anybody a second.
+        choices = await _if_there_is_time(place.decode_safer(again))
+        if choices is None:
             SECOND_TRIES.labels("no_room").inc(len(doubtful))
             return
         better = await asyncio.to_thread(
@@ -230,7 +234,10 @@ class ParagraphTranslator:
 
         tries = await asyncio.to_thread(rewrite_all)
         tokens = [rewritten.tokens for paragraph in tries for each in paragraph for _, rewritten in each]
-        answers = iter(await place.decode(tokens))
+        decoded = await _if_there_is_time(place.decode_more(tokens))
+        if decoded is None:
+            tries = [[[] for _ in paragraph] for paragraph in tries]
+        answers = iter(decoded or ())
 
         def finish_all() -> list[list[TranslatedSentence]]:
             return [
@@ -258,6 +265,22 @@ class ParagraphTranslator:
 
 
 _Try = tuple[Rewriting, _Sentence]
+
+
+async def _if_there_is_time(decoding: Awaitable[Answers]) -> Answers | None:
+    """Return what is decoded beside the first answers, None where the queue has no room or the call no time for it.
+
+    A busy server owes everybody a first answer before it owes anybody a second.
+    """
+    try:
+        async with asyncio.timeout_at(deadline.ends_at() - RESERVE_S):
+            return await decoding
+    except TimeoutError:
+        return None
+    except Refusal as refusal:
+        if refusal.reason is not RefusalReason.OVERLOADED:
+            raise
+        return None
 
 
 def _with_terms(

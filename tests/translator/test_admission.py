@@ -22,7 +22,7 @@ class World:
         self.busy_s = 0.0
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.speed = Speed()
-        self.speed.saw_call(1000, 1000)
+        self.speed.saw_text(1000, 1000)
         self.speed.saw_batch(Search.PLAIN, 1000, 1000 / CHARS_A_SECOND)
         self.admission = Admission(
             self.speed,
@@ -160,7 +160,7 @@ def test_a_later_call_of_an_article_is_never_refused() -> None:
             break
     world.pass_s(5)
     for _ in range(1000):  # texts come of which a character is a third more
-        world.speed.saw_call(3000, 4000)
+        world.speed.saw_text(3000, 4000)
     world.enter("article", needs_s=9, whole_s=10, within_s=25)
 
 
@@ -205,6 +205,19 @@ def test_between_two_calls_an_article_keeps_its_place() -> None:
     assert world.enter("article", needs_s=9, whole_s=10, within_s=30) is work
     world.pass_s(GRACE_S)
     assert world.enter("article", needs_s=0.0, within_s=30) is work
+
+
+def test_the_grace_begins_with_the_last_call() -> None:
+    """An article that takes a while over one call is not forgotten for the gap before it."""
+    world = World()
+    work = world.enter("article", needs_s=1, whole_s=10, within_s=30)
+    world.admission.leave("article", work)
+    world.pass_s(GRACE_S / 2)
+    world.admission.leave("article", world.enter("article", needs_s=1, within_s=30))
+    world.pass_s(GRACE_S * 0.75)
+    assert world.admission.knows("article")
+    world.pass_s(GRACE_S)
+    assert not world.admission.knows("article")
 
 
 def test_a_job_does_not_stand_ahead_of_who_waits() -> None:
@@ -263,6 +276,17 @@ def test_full_batches_are_foretold_from_full_batches() -> None:
     world.speed.saw_batch(Search.PLAIN, 20, 20.0)
     assert world.speed.seconds_of({Search.PLAIN: 10, Search.SAFER: 0}, together=10) == pytest.approx(10)
     assert world.speed.seconds_of({Search.PLAIN: 10, Search.SAFER: 0}, together=900) == pytest.approx(0.1)
+
+
+def test_a_process_that_stood_still_once_does_not_shut_out_long_articles() -> None:
+    """One batch that took a minute may be an accident, and batches of its size may not come again; three are none."""
+    world = World()
+    world.speed.saw_batch(Search.PLAIN, 1000, 60 * 1000 / CHARS_A_SECOND)
+    world.admission.leave("article", world.enter("article", needs_s=40, within_s=60))
+    for _ in range(3):
+        world.speed.saw_batch(Search.PLAIN, 1000, 60 * 1000 / CHARS_A_SECOND)
+    with pytest.raises(Refusal):
+        world.enter("article", needs_s=40, within_s=60)
 
 
 def test_what_waits_is_bounded() -> None:

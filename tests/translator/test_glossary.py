@@ -11,6 +11,7 @@ from services.harness.errors import Reason, Refusal
 from services.harness.terms import MAX_TERM_CHARS, MAX_TERM_WORDS, MAX_TERMS, Term
 from services.translator.check import Doubt
 from services.translator.check import Reason as DoubtReason
+from services.translator.engine import Decoded
 from services.translator.glossary import (
     Candidate,
     Glossary,
@@ -22,7 +23,7 @@ from services.translator.glossary import (
 )
 from services.translator.model import Model
 from services.translator.normalize import SCHEMES, normalize
-from services.translator.queue import TranslationQueue
+from services.translator.queue import Place, TranslationQueue
 from services.translator.span import Span
 from services.translator.translation import ParagraphTranslator
 from tests.conftest import ScriptedEngine, plausible_english
@@ -279,6 +280,23 @@ async def test_a_term_is_applied_or_reported_as_missed(
     assert report.applied == ("World Bank" in sentence.translation) == bool(translation)
     assert sentence.plain_translation == ("" if sentence.translation == plain.translation else plain.translation)
     assert (sentence.translation != plain.translation) == (translation == "World")
+
+
+async def test_without_time_for_its_terms_an_article_is_still_answered(
+    translator: tuple[ParagraphTranslator, ScriptedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the glossary adds was not let in with the call: a busy translator reports the terms as missed."""
+
+    async def refuse(place: Place, sentences: Sequence[list[str]]) -> list[Decoded]:
+        raise Refusal(Reason.OVERLOADED, f"no time for {len(sentences)}")
+
+    monkeypatch.setattr(Place, "decode_more", refuse)
+    paragraphs, engine = translator
+    engine.say = lambda arabic: "It thanked it" if "رحبت" in arabic else plausible_english(arabic)
+    [plain] = await paragraphs.translate([TEXT])
+    [sentences] = await paragraphs.translate([TEXT], [BANK])
+    assert [sentence.translation for sentence in sentences] == [sentence.translation for sentence in plain]
+    assert [report.applied for report in sentences[0].term_matches] == [False]
 
 
 async def test_what_is_not_to_be_translated_stays_as_it_is(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -25,6 +26,8 @@ from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
 from services.translator.queue import SECOND_TRIES_LATER, TranslationQueue
 from services.translator.threads import usable_processors
+from services.translator.translation import ParagraphTranslator
+from tests.conftest import ScriptedEngine
 
 
 class Echo:
@@ -304,15 +307,37 @@ async def test_an_interactive_call_takes_a_sentence_out_of_a_job(engine: Echo, q
 
 async def test_a_full_queue_refuses(engine: Echo) -> None:
     """At its capacity the queue says when to come back, and goes on with what it has."""
-    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=6, window=12)
-    first = asyncio.create_task(queue.decode([sentence(n) for n in range(12)]))
-    await settle()
+    queue = TranslationQueue(engine, workers=1, batch_tokens=5, capacity=6, window=12)
+    calls = []
+    for number in range(7):  # the first is being decoded
+        calls.append(asyncio.create_task(call(queue, [sentence(number)])))
+        await settle()
     with pytest.raises(Refusal) as refused:
         await queue.decode([sentence(9)])
     assert refused.value.reason == Reason.OVERLOADED
     assert refused.value.retry_after_s
     engine.release()
-    assert len(await first) == 12
+    assert await asyncio.gather(*calls) == [[answer_to(sentence(number))] for number in range(7)]
+    await queue.close()
+
+
+@pytest.mark.parametrize("urgency", priority.PRIORITIES)
+async def test_who_brings_much_leaves_room_for_others(engine: Echo, urgency: str) -> None:
+    """However much one caller has, another one is let in, and has its turn next."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=5, capacity=40, window=100)
+    flood = [
+        asyncio.create_task(call(queue, [sentence(n) for n in range(40 * k, 40 * k + 40)], name="a", urgency=urgency))
+        for k in range(3)
+    ]
+    await settle()
+    other = asyncio.create_task(call(queue, [sentence(200), sentence(201)], name="b", urgency=urgency))
+    await settle()
+    for _ in range(4):
+        engine.free.release()
+        await settle()
+    assert await other == [answer_to(sentence(200)), answer_to(sentence(201))]
+    engine.release()
+    assert [len(answers) for answers in await asyncio.gather(*flood)] == [40, 40, 40]
     await queue.close()
 
 
@@ -332,7 +357,7 @@ async def test_who_is_in_waits_for_room(engine: Echo) -> None:
 
 async def test_a_later_call_of_an_article_finds_a_full_queue_open(engine: Echo) -> None:
     """What was let in as a whole is done as a whole; a stranger is refused meanwhile."""
-    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=4, window=100)
+    queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=1, window=100)
 
     async def article() -> list[Decoded]:
         work.start(400)
@@ -358,6 +383,11 @@ async def test_jobs_leave_room_for_what_people_wait_for(engine: Echo) -> None:
     queue = TranslationQueue(engine, workers=1, batch_tokens=10, capacity=20, window=100)
     job = asyncio.create_task(call(queue, [sentence(n) for n in range(40)], name="job", urgency=priority.JOB))
     await settle()
+    small_jobs = []
+    for number in range(100, 105):  # the first has taken half of what is there for jobs
+        one = [sentence(number)]
+        small_jobs.append(asyncio.create_task(call(queue, one, name=f"job {number}", urgency=priority.JOB)))
+        await settle()
     with pytest.raises(Refusal, match="10 of 10 sentences of jobs"):
         await asyncio.create_task(call(queue, [sentence(50)], name="other job", urgency=priority.JOB))
     reader = asyncio.create_task(call(queue, [sentence(60)], name="reader"))
@@ -366,7 +396,35 @@ async def test_jobs_leave_room_for_what_people_wait_for(engine: Echo) -> None:
     engine.release()
     assert await reader == [answer_to(sentence(60))]
     assert len(await job) == 40
+    await asyncio.gather(*small_jobs)
     await queue.close()
+
+
+async def test_of_a_call_that_has_failed_nothing_more_is_decoded(engine: Echo) -> None:
+    """What had no room yet when the first of its batches failed would be decoded for nobody."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=5, capacity=8, window=100)
+    engine.release()
+    decode, engine.decode = engine.decode, Mock(side_effect=RuntimeError("out of memory"))  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        await queue.decode([sentence(n) for n in range(100)])
+    await settle()
+    assert engine.decode.call_count < 10  # type: ignore[attr-defined]
+    engine.decode = decode  # type: ignore[method-assign]
+    assert await queue.decode([sentence(0)]) == [answer_to(sentence(0))]
+    await queue.close()
+
+
+async def test_whoever_waits_when_the_queue_closes_is_cancelled(engine: Echo) -> None:
+    """Also who waits for what is just being decoded."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=5, capacity=8, window=100)
+    calls = [asyncio.create_task(call(queue, [sentence(number)])) for number in range(2)]
+    await settle()
+    assert len(engine.batches) == 1
+    engine.release()
+    await queue.close()
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
 
 
 async def test_an_engine_that_fails_fails_only_its_batch(engine: Echo, queue: TranslationQueue) -> None:
@@ -406,6 +464,18 @@ async def test_a_fault_in_making_batches_is_told_and_the_next_caller_served(
     assert not queue.sentences
     engine.batch_cost = encoder_decoder_cost  # type: ignore[assignment]
     assert await queue.decode([sentence(0)]) == [answer_to(sentence(0))]
+
+
+async def test_what_is_not_arabic_teaches_nothing_of_arabic(model_folder: Path) -> None:
+    """How long a text is to be in tokens is learnt from what is decoded: one text of Latin letters spoils nothing."""
+    model = Model.open(model_folder)
+    queue = TranslationQueue(ScriptedEngine(model), workers=1, batch_tokens=1000, capacity=100, window=100)
+    translator, arabic = ParagraphTranslator(model, queue), "وصل الوزير إلى المدينة صباح اليوم."
+    await translator.translate([arabic])
+    foretold = queue.speed.tokens_of(1000)
+    await translator.translate(["The minister came to town this morning. " * 500, arabic])
+    assert queue.speed.tokens_of(1000) == pytest.approx(foretold)
+    await queue.close()
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
 """What is doubtful is decoded once more; the better answer is kept, and what stays doubtful stays flagged."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from services.harness import deadline
 from services.harness.errors import Reason as RefusalReason
 from services.harness.errors import Refusal
 from services.translator.check import Reason
 from services.translator.engine import Decoded
 from services.translator.model import Model
 from services.translator.queue import Place, TranslationQueue
-from services.translator.translation import ParagraphTranslator, TranslatedSentence
+from services.translator.translation import RESERVE_S, ParagraphTranslator, TranslatedSentence
 from tests.conftest import ScriptedEngine, plausible_english
 
 GOOD, BAD = "وصل الوزير إلى المدينة صباح اليوم.", "اجتمع المجلس في القرية مساء أمس."
@@ -71,6 +73,23 @@ async def test_a_full_queue_keeps_the_first_answer(
 
     monkeypatch.setattr(Place, "decode_safer", refuse)
     _, bad = await translate(model_folder, queue)
+    assert bad.translation == LOOP
+    assert [doubt.reason for doubt in bad.doubts] == [Reason.REPETITION]
+
+
+async def test_a_second_try_that_takes_too_long_is_given_up(
+    model_folder: Path, queue: TranslationQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call has its first answers, flagged, before its time is over, whatever has become slow since it was let in."""
+
+    async def hang(place: Place, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
+        await asyncio.sleep(3600)
+        raise AssertionError(f"{len(sentences)} sentences are waited for")
+
+    monkeypatch.setattr(Place, "decode_safer", hang)
+    deadline.start(RESERVE_S + 0.5)
+    async with asyncio.timeout(RESERVE_S + 0.5):
+        _, bad = await translate(model_folder, queue)
     assert bad.translation == LOOP
     assert [doubt.reason for doubt in bad.doubts] == [Reason.REPETITION]
 
