@@ -27,6 +27,8 @@ MARGIN = 1.25
 TRUST_ALONE = 0.5
 """Work that finds the queue empty harms nobody, and the speed foretold may be that of an hour ago: it is refused only
 if it would take twice its time."""
+RESERVE_S = 1.0
+"""Of a call's time, for what follows on decoding. What comes on top of the first answers is not decoded within it."""
 GRACE_S = 1.0
 """Between two calls of a work. Who sends no more within it has left."""
 MAX_WORKS = 1024
@@ -134,8 +136,8 @@ class Admission:
         Second tries were foreseen when it was let in, so of them this is for speed that has fallen since.
         """
         needs_s = self.seconds_until_done(work, dict.fromkeys(Search, 0.0) | {search: tokens})
-        if needs_s > work.ends_at - self._clock():
-            raise Refusal(Reason.OVERLOADED, "There is no time left for more.", retry_after_s=MIN_RETRY_S)
+        if needs_s * MARGIN > work.ends_at - RESERVE_S - self._clock():
+            raise no_time_for_more()
 
     def can_wait_for_all(self, work: Work) -> bool:
         """Tell whether `work` would be done in its time if all that waits now went before it."""
@@ -263,6 +265,11 @@ def _fluid(works: Sequence[Work], costs: dict[Work, float]) -> list[float]:
         satisfied = bisect.bisect_right(wanted, x)
         ahead.append(sums[satisfied] + x * (len(wanted) - satisfied))
     return ahead
+
+
+def no_time_for_more() -> Refusal:
+    """Return the refusal for what comes on top of a call's first answers."""
+    return Refusal(Reason.OVERLOADED, "There is no time left for more.", retry_after_s=MIN_RETRY_S)
 
 
 def _within(seconds: float) -> float:

@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.harness import caller, deadline, priority
 from services.harness import work as harness_work
 from services.harness.errors import Reason, Refusal
-from services.translator.admission import Admission, Work
+from services.translator.admission import RESERVE_S, Admission, Work, no_time_for_more
 from services.translator.batch import batch_budget, choose_batch
 from services.translator.engine import Decoded, Engine, Search
 from services.translator.fair_share import FairShare
@@ -111,15 +111,13 @@ class Place:
     async def decode_more(self, sentences: Sequence[list[str]]) -> list[Decoded]:
         """Return one answer for each of sentences that the call was not let in with.
 
-        Raises Refusal (OVERLOADED) if there is neither room nor time for them.
+        Raises Refusal (OVERLOADED) if there is no room for them, no time, or no time any more.
         """
-        self._queue.check_more(self._work, sentences, Search.PLAIN)
-        return await self._queue.answers(self._work, sentences, Search.PLAIN)
+        return await self._queue.more_answers(self._work, sentences, Search.PLAIN)
 
     async def decode_safer(self, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
         """Return several answers for each sentence. Raises what `decode_more` raises."""
-        self._queue.check_more(self._work, sentences, Search.SAFER)
-        return await self._queue.answers(self._work, sentences, Search.SAFER)
+        return await self._queue.more_answers(self._work, sentences, Search.SAFER)
 
     def tried_again(self, sentences: Sequence[list[str]]) -> None:
         """Tell which of the first tries are doubtful, whether or not they are decoded again."""
@@ -243,11 +241,19 @@ class TranslationQueue:
             await loop.run_in_executor(self._threads, self._decode, Search.PLAIN, batch)
             self.speed.saw_batch(Search.PLAIN, sum(map(len, batch)), loop.time() - started)
 
-    def check_more(self, work: Work, sentences: Sequence[list[str]], search: Search) -> None:
-        """Raise Refusal (OVERLOADED) if a call that is in has no room or time for more sentences."""
+    async def more_answers(self, work: Work, sentences: Sequence[list[str]], search: Search) -> list[Any]:
+        """Return what `answers` returns, for what comes on top of a call's first answers.
+
+        Raises Refusal (OVERLOADED), in time for the first answers to be of use, if there is no room or time for it.
+        """
         if self._left_for(work.lane) < min(len(sentences), self._window):
             raise self._full(work.lane)
         self._admission.check_more(work, search, sum(map(len, sentences)))
+        try:
+            async with asyncio.timeout_at(deadline.ends_at() - RESERVE_S):
+                return await self.answers(work, sentences, search)
+        except TimeoutError:
+            raise no_time_for_more() from None
 
     async def answers(self, work: Work, sentences: Sequence[list[str]], search: Search) -> list[Any]:
         """Return one answer of the engine for each sentence of a call that is in, in order."""

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from prometheus_client import Counter
 
-from services.harness import deadline
 from services.harness.errors import Reason as RefusalReason
 from services.harness.errors import Refusal
 from services.harness.metrics import stage
@@ -39,9 +38,6 @@ TOKENS = Counter(
 SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
 VERSION = "4"
 """Raised with every change that can change an answer: it is part of the cache keys."""
-RESERVE_S = 1.0
-"""Of a call's time, for judging and the way back: what is decoded beside the first answers and not done by then is
-given up."""
 
 Answers = TypeVar("Answers")
 
@@ -196,7 +192,7 @@ class ParagraphTranslator:
         place.tried_again(again)
         if not doubtful:
             return
-        choices = await _if_there_is_time(place.decode_safer(again))
+        choices = await _if_there_is_room(place.decode_safer(again))
         if choices is None:
             SECOND_TRIES.labels("no_room").inc(len(doubtful))
             return
@@ -234,7 +230,7 @@ class ParagraphTranslator:
 
         tries = await asyncio.to_thread(rewrite_all)
         tokens = [rewritten.tokens for paragraph in tries for each in paragraph for _, rewritten in each]
-        decoded = await _if_there_is_time(place.decode_more(tokens))
+        decoded = await _if_there_is_room(place.decode_more(tokens))
         if decoded is None:
             tries = [[[] for _ in paragraph] for paragraph in tries]
         answers = iter(decoded or ())
@@ -267,16 +263,13 @@ class ParagraphTranslator:
 _Try = tuple[Rewriting, _Sentence]
 
 
-async def _if_there_is_time(decoding: Awaitable[Answers]) -> Answers | None:
-    """Return what is decoded beside the first answers, None where the queue has no room or the call no time for it.
+async def _if_there_is_room(decoding: Awaitable[Answers]) -> Answers | None:
+    """Return what is decoded beside the first answers, None where the queue has no room or time for it.
 
     A busy server owes everybody a first answer before it owes anybody a second.
     """
     try:
-        async with asyncio.timeout_at(deadline.ends_at() - RESERVE_S):
-            return await decoding
-    except TimeoutError:
-        return None
+        return await decoding
     except Refusal as refusal:
         if refusal.reason is not RefusalReason.OVERLOADED:
             raise

@@ -259,6 +259,17 @@ def test_only_who_has_time_for_all_that_waits_can_wait_for_all() -> None:
     assert not world.admission.can_wait_for_all(patient)
 
 
+def test_second_tries_have_to_end_before_the_first_answers_are_late() -> None:
+    """They need time with a margin, and leave a second for what follows."""
+    world = World()
+    work = world.enter("article", needs_s=2, within_s=16)
+    world.enter("other", needs_s=2, within_s=60)
+    world.admission.check_more(work, Search.SAFER, 1 * CHARS_A_SECOND)  # at five times the price, 2 + 5 + 2 s
+    world.pass_s(5)
+    with pytest.raises(Refusal, match="no time left"):
+        world.admission.check_more(work, Search.SAFER, 1 * CHARS_A_SECOND)
+
+
 def test_second_tries_are_part_of_the_price() -> None:
     """Where a third of what is translated is tried again at five times the cost, that is foretold for what comes."""
     world = World()

@@ -1,6 +1,7 @@
 """What is doubtful is decoded once more; the better answer is kept, and what stays doubtful stays flagged."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from services.harness import deadline
 from services.harness.errors import Reason as RefusalReason
 from services.harness.errors import Refusal
+from services.translator.admission import RESERVE_S
 from services.translator.check import Reason
 from services.translator.engine import Decoded
 from services.translator.model import Model
 from services.translator.queue import Place, TranslationQueue
-from services.translator.translation import RESERVE_S, ParagraphTranslator, TranslatedSentence
+from services.translator.translation import ParagraphTranslator, TranslatedSentence
 from tests.conftest import ScriptedEngine, plausible_english
 
 GOOD, BAD = "وصل الوزير إلى المدينة صباح اليوم.", "اجتمع المجلس في القرية مساء أمس."
@@ -78,18 +80,17 @@ async def test_a_full_queue_keeps_the_first_answer(
 
 
 async def test_a_second_try_that_takes_too_long_is_given_up(
-    model_folder: Path, queue: TranslationQueue, monkeypatch: pytest.MonkeyPatch
+    model_folder: Path, engine: ScriptedEngine, queue: TranslationQueue
 ) -> None:
     """A call has its first answers, flagged, before its time is over, whatever has become slow since it was let in."""
-
-    async def hang(place: Place, sentences: Sequence[list[str]]) -> list[list[Decoded]]:
-        await asyncio.sleep(3600)
-        raise AssertionError(f"{len(sentences)} sentences are waited for")
-
-    monkeypatch.setattr(Place, "decode_safer", hang)
+    released = threading.Event()
+    engine.say_safer = lambda arabic: [plausible_english(arabic)] * released.wait()
     deadline.start(RESERVE_S + 0.5)
-    async with asyncio.timeout(RESERVE_S + 0.5):
-        _, bad = await translate(model_folder, queue)
+    try:
+        async with asyncio.timeout(RESERVE_S + 0.5):
+            _, bad = await translate(model_folder, queue)
+    finally:
+        released.set()
     assert bad.translation == LOOP
     assert [doubt.reason for doubt in bad.doubts] == [Reason.REPETITION]
 
