@@ -23,7 +23,7 @@ from gateway.downstream import Downstream
 from gateway.html import HtmlExtractor, HtmlTooHard, NoArticleInHtml
 from gateway.quotas import Quotas
 from gateway.single_flight import SingleFlight
-from gateway.verdict import LEFT_OUT, is_doubtful, verdict_on
+from gateway.verdict import LEFT_OUT, is_doubtful, is_worth_another_try, verdict_on
 from khulasa.v1 import article_pb2, gateway_pb2, summarizer_pb2, translator_pb2
 from services.harness import caller, deadline, priority, work
 from services.harness.errors import Reason, Refusal
@@ -174,7 +174,7 @@ class _Run:
         async for event in self._make_answer():
             add(answer, event)
             yield event
-        await self._keep(Answer.of(answer))
+        await self._keep(answer)
 
     async def _make_answer(self) -> AsyncIterator[Event]:
         title, text = self._article.title, self._article.text
@@ -217,10 +217,12 @@ class _Run:
         heads = [head] if title_parts else []
         yield Event(finished=gateway_pb2.ArticleFinished(provenance=self._provenance([*heads, *done])))
 
-    async def _keep(self, answer: Answer) -> None:
+    async def _keep(self, answer: gateway_pb2.ProcessArticleResponse) -> None:
         if not self._options.bypass_cache:
-            lifetime_s = self._lifetime(answer.provenance.flagged_sentences > 0)
-            await self._cache.put_many({self._key: (answer, lifetime_s)}, client=self._owner)
+            translation = answer.translation
+            sentences = [s for p in (translation.title, *translation.paragraphs) for s in p.sentences]
+            kept = Answer.of(answer), self._lifetime(sentences)
+            await self._cache.put_many({self._key: kept}, client=self._owner)
 
     async def _extract(self) -> article_pb2.ExtractedText:
         try:
@@ -281,7 +283,7 @@ class _Run:
             if not self._options.bypass_cache:  # also for what was done of an article that then failed
                 await self._cache.put_many(
                     {
-                        keys[index]: (paragraph, self._lifetime(is_doubtful(paragraph.sentences)))
+                        keys[index]: (paragraph, self._lifetime(paragraph.sentences))
                         for indices, result in zip(groups, ended, strict=True)
                         if not isinstance(result, BaseException)
                         for index, paragraph in zip(indices, result, strict=True)
@@ -428,9 +430,9 @@ class _Run:
         _set_seconds(provenance.summary_time, self._summary_s)
         return provenance
 
-    def _lifetime(self, flagged: bool) -> float:
+    def _lifetime(self, sentences: Sequence[article_pb2.Sentence]) -> float:
         lifetimes = self._pipeline.lifetimes
-        return lifetimes.flagged_s if flagged else lifetimes.sound_s
+        return lifetimes.flagged_s if is_worth_another_try(sentences) else lifetimes.sound_s
 
 
 async def _first_of(task: "asyncio.Task[Done]", tasks: Sequence["asyncio.Task[Done]"]) -> Done:

@@ -15,6 +15,15 @@ def is_doubtful(sentences: Sequence[article_pb2.Sentence]) -> bool:
     return any(flag.reason not in NO_DOUBT for sentence in sentences for flag in sentence.flags)
 
 
+def is_worth_another_try(sentences: Sequence[article_pb2.Sentence]) -> bool:
+    """Tell whether the same may come out better another time: a doubtful sentence, or one without a term of the
+    glossary, for which a busy translator has no time."""
+    missed = article_pb2.TermMatch.OUTCOME_MISSED
+    return is_doubtful(sentences) or any(
+        match.outcome == missed for sentence in sentences for match in sentence.term_matches
+    )
+
+
 def verdict_on(sentences: Sequence[article_pb2.Sentence]) -> "article_pb2.Provenance.Verdict.ValueType":
     """Return the verdict on the sentences of an article."""
     translated = [s for s in sentences if all(flag.reason not in NO_DOUBT for flag in s.flags)]

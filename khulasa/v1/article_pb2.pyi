@@ -276,7 +276,9 @@ class TermMatch(_message.Message):
         OUTCOME_APPLIED: TermMatch._Outcome.ValueType  # 1
         """The translation has `target`."""
         OUTCOME_MISSED: TermMatch._Outcome.ValueType  # 2
-        """It has not: the model could not be brought to write it without harm to the sentence, which is as without glossary."""
+        """It has not, and the sentence is as without glossary: the model could not be brought to write it without harm, or a
+        busy translator had no time to try.
+        """
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """What became of a term."""
@@ -286,7 +288,9 @@ class TermMatch(_message.Message):
     OUTCOME_APPLIED: TermMatch.Outcome.ValueType  # 1
     """The translation has `target`."""
     OUTCOME_MISSED: TermMatch.Outcome.ValueType  # 2
-    """It has not: the model could not be brought to write it without harm to the sentence, which is as without glossary."""
+    """It has not, and the sentence is as without glossary: the model could not be brought to write it without harm, or a
+    busy translator had no time to try.
+    """
 
     SPAN_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int

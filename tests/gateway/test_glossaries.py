@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from redis.asyncio import Redis
 
 from gateway.cache_key import CacheKey, ModelIdentity, article_key, paragraph_key
 from gateway.glossaries import BadGlossary, read_glossaries
@@ -53,6 +54,24 @@ async def test_terms_come_back_applied_or_missed_with_their_places(
                 assert match.applied == (match.target in sentence.translation)
                 seen.add((match.target, match.applied))
     assert seen == {("Zahra Valley", True), ("Red Crescent", False)}
+
+
+async def test_an_article_that_lacks_terms_is_kept_as_briefly_as_a_doubtful_one(
+    client: AsyncClient, stack: Stack, redis_url: str
+) -> None:
+    """A busy translator has no time for terms. With them the same article is done again within a day, not a month."""
+    text = "رحبت الحكومة بالبنك الدولي شريكا."
+    lifetimes_s = []
+    for say in (lambda arabic: "It thanked it", lambda arabic: "It thanked World Bank for it"):
+        stack.engine.say = say
+        async with Redis.from_url(redis_url) as redis:
+            await redis.flushall()
+            result = await client.process(Article(text=text), Options(glossary=FLOOD))
+            assert not result.provenance.flagged_sentences
+            lifetimes_s.append([await redis.ttl(key) for key in await redis.keys("khulasa:*")])
+    missed_s, applied_s = lifetimes_s
+    assert len(missed_s) == len(applied_s) == 2  # the paragraph and the whole
+    assert max(missed_s) <= 60 < min(applied_s)
 
 
 async def test_a_glossary_on_the_server_is_asked_for_by_name(model_folder: Path, redis_url: str, flood: str) -> None:
