@@ -6,6 +6,8 @@ is next and whatever is like it in length (`batch.py`), and tell how long it too
 """
 
 import asyncio
+import bisect
+import itertools
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.harness import caller, deadline, priority
 from services.harness import work as harness_work
 from services.harness.errors import Reason, Refusal
-from services.translator.admission import RESERVE_S, Admission, Work, no_time_for_more
+from services.translator.admission import MARGIN, RESERVE_S, Admission, Work, no_time_for_more
 from services.translator.batch import batch_budget, choose_batch
 from services.translator.engine import Decoded, Engine, Search
 from services.translator.fair_share import FairShare
@@ -179,7 +181,9 @@ class TranslationQueue:
         )
         self._changed = asyncio.Event()
         """Set when sentences have come; a worker clears it when it waits."""
-        self._room = asyncio.Event()
+        self._line: list[tuple[int, int, Work, asyncio.Future[None]]] = []
+        """Who is in and waits for room: rank and number, the lowest first."""
+        self._numbers = itertools.count()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         self._workers = [asyncio.create_task(self._work()) for _ in range(workers)]
 
@@ -249,8 +253,10 @@ class TranslationQueue:
         if self._left_for(work.lane) < min(len(sentences), self._window):
             raise self._full(work.lane)
         self._admission.check_more(work, search, sum(map(len, sentences)))
+        # An article's later calls are owed their first answers too.
+        owed_s = MARGIN * self._admission.seconds_until_done(work)
         try:
-            async with asyncio.timeout_at(deadline.ends_at() - RESERVE_S):
+            async with asyncio.timeout_at(deadline.ends_at() - RESERVE_S - owed_s):
                 return await self.answers(work, sentences, search)
         except TimeoutError:
             raise no_time_for_more() from None
@@ -260,7 +266,7 @@ class TranslationQueue:
         places = asyncio.Semaphore(self._window)
         claims: list[_Claim] = []
         failed = False
-        rank = self._rank(work, search)
+        rank, number = self._rank(work, search), next(self._numbers)
 
         def ended(answer: "asyncio.Future[Any]") -> None:
             nonlocal failed
@@ -272,8 +278,7 @@ class TranslationQueue:
             for tokens in sentences:
                 await places.acquire()
                 while self._room_for(work) <= 0:
-                    self._room.clear()
-                    await self._room.wait()
+                    await self._wait_for_room(rank, number, work)
                 if failed:  # what is still to come would be decoded for nobody
                     break
                 claims.append(self._enter(work, tokens, search, rank))
@@ -295,6 +300,8 @@ class TranslationQueue:
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        for *_, called in self._line:
+            called.cancel()
         for sentence in self._sentences.values():
             for claim in sentence.claims:
                 claim.answer.cancel()
@@ -308,6 +315,21 @@ class TranslationQueue:
     def _room_for(self, work: Work) -> int:
         """Return for how many more sentences there is room: a caller leaves as many places to others as it takes."""
         return self._left_for(work.lane) - self._share.waiting(work.lane, work.caller)
+
+    async def _wait_for_room(self, rank: int, number: int, work: Work) -> None:
+        """Wait until there may be room for a sentence of `work`, behind the caller's own of lower rank and number."""
+        own = rank, number, work, asyncio.get_running_loop().create_future()
+        bisect.insort(self._line, own)
+        try:
+            await own[-1]
+        finally:
+            self._line.remove(own)
+
+    def _call_in(self) -> None:
+        """Wake whoever waits and has room now; they go on in the order of the line."""
+        for _, _, work, called in self._line:
+            if not called.done() and self._room_for(work) > 0:
+                called.set_result(None)
 
     def _full(self, lane: str) -> Refusal:
         waiting, limit, whose = self._waiting, self._capacity, ""
@@ -372,7 +394,7 @@ class TranslationQueue:
         self._waiting_cost += change * sentence.cost
         QUEUED.set(self._waiting)
         if change < 0:
-            self._room.set()
+            self._call_in()
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

@@ -21,8 +21,8 @@ TOKENS_PER_CHAR = 0.35
 SMALLEST_TOKENS = 32
 """Batches below this are of one size."""
 MOST_SLOWER = 3.0
-"""A batch is believed to be at most so many times slower than those of its size before. If it stays so, the next ones
-say it again."""
+"""A batch is believed to be at most so many times slower than those before of its size, or of the next smaller. If it
+stays so, the next ones say it again."""
 
 
 @dataclass(slots=True)
@@ -49,9 +49,11 @@ class Speed:
 
     def saw_batch(self, search: Search, tokens: int, seconds: float) -> None:
         """Learn from a batch of so many source tokens. One slow one teaches little: the process may have stood."""
-        mean = self._seconds[search].setdefault(_size(tokens), _Mean())
-        most = MOST_SLOWER * tokens * mean.value if mean.amount else math.inf
-        mean.add(tokens, min(seconds, most), KEPT)
+        measured, size = self._seconds[search], _size(tokens)
+        # A token of a larger batch costs no more than one of a smaller.
+        known = max((smaller for smaller in measured if smaller <= size), default=None)
+        most = math.inf if known is None else MOST_SLOWER * tokens * measured[known].value
+        measured.setdefault(size, _Mean()).add(tokens, min(seconds, most), KEPT)
 
     def saw_text(self, chars: int, tokens: int) -> None:
         """Learn how many tokens Arabic text has."""

@@ -122,7 +122,7 @@ async def test_a_stream_that_is_left_unread_counts_as_cancelled(stack: Stack, fl
         call = gateway_pb2_grpc.GatewayStub(channel).StreamArticle(request)
         await call.read()
         decoded = 0
-        while stack.engine.sentences > decoded:  # until nothing more is done, since nothing more can be sent
+        while stack.engine.sentences > decoded:  # until all is done, and cannot be sent
             decoded = stack.engine.sentences
             await asyncio.sleep(1)
         call.cancel()

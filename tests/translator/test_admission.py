@@ -265,7 +265,7 @@ def test_second_tries_have_to_end_before_the_first_answers_are_late() -> None:
     work = world.enter("article", needs_s=2, within_s=16)
     world.enter("other", needs_s=2, within_s=60)
     world.admission.check_more(work, Search.SAFER, 1 * CHARS_A_SECOND)  # at five times the price, 2 + 5 + 2 s
-    world.pass_s(5)
+    world.pass_s(4)  # of the twelve seconds that are left it needs nine with a quarter more
     with pytest.raises(Refusal, match="no time left"):
         world.admission.check_more(work, Search.SAFER, 1 * CHARS_A_SECOND)
 
@@ -294,6 +294,8 @@ def test_a_process_that_stood_still_once_does_not_shut_out_long_articles() -> No
     world = World()
     world.speed.saw_batch(Search.PLAIN, 1000, 60 * 1000 / CHARS_A_SECOND)
     world.admission.leave("article", world.enter("article", needs_s=40, within_s=60))
+    world.speed.saw_batch(Search.PLAIN, 4000, 60 * 4000 / CHARS_A_SECOND)  # the first of its size
+    assert world.speed.batch_seconds(Search.PLAIN, 4000) < 10 * 4000 / CHARS_A_SECOND
     for _ in range(3):
         world.speed.saw_batch(Search.PLAIN, 1000, 60 * 1000 / CHARS_A_SECOND)
     with pytest.raises(Refusal):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.harness import caller, priority, work
+from services.harness import caller, deadline, priority, work
 from services.harness.errors import Reason, Refusal
 from services.translator.batch import (
     BatchCost,
@@ -22,7 +22,7 @@ from services.translator.batch import (
     decoder_only_cost,
     encoder_decoder_cost,
 )
-from services.translator.engine import Decoded
+from services.translator.engine import Decoded, Search
 from services.translator.model import Model, Tokenizer
 from services.translator.queue import SECOND_TRIES_LATER, TranslationQueue
 from services.translator.threads import usable_processors
@@ -400,6 +400,45 @@ async def test_jobs_leave_room_for_what_people_wait_for(engine: Echo) -> None:
     await queue.close()
 
 
+async def test_what_comes_first_in_a_job_is_first_to_find_room(engine: Echo) -> None:
+    """A later part of the oldest article does not wait until all of the next has found a place."""
+    queue = TranslationQueue(engine, workers=1, batch_tokens=5, capacity=8, window=100)
+    priority.start(priority.JOB)
+    with queue.place(10) as oldest, queue.place(10) as next_one:
+        later = asyncio.create_task(next_one.decode([sentence(n) for n in range(100, 140)]))
+        await settle()
+        earlier = asyncio.create_task(oldest.decode([sentence(1), sentence(2)]))
+        for _ in range(5):
+            await settle()
+            engine.free.release()
+        await settle()
+        assert earlier.done()
+        assert not later.done()
+        engine.release()
+        await later
+    await queue.close()
+
+
+async def test_second_tries_leave_time_for_what_an_article_has_still_to_send(
+    engine: Echo, queue: TranslationQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its later calls are owed first answers, so the more it has announced, the earlier second tries are given up."""
+    ends: list[float] = []
+    timeout_at = asyncio.timeout_at
+    monkeypatch.setattr(asyncio, "timeout_at", lambda when: ends.append(when) or timeout_at(when))
+    engine.release()
+    queue.speed.saw_text(1000, 1000)
+    queue.speed.saw_batch(Search.PLAIN, 100, 0.1)
+    deadline.start(300)
+    for announced in (10, 10_010):
+        work.start(announced)
+        with queue.place(10) as place:
+            await place.decode([sentence(0)])
+            await place.decode_safer([sentence(0)])
+    assert deadline.ends_at() > ends[0] >= ends[1] + 10
+    await queue.close()
+
+
 async def test_of_a_call_that_has_failed_nothing_more_is_decoded(engine: Echo) -> None:
     """What had no room yet when the first of its batches failed would be decoded for nobody."""
     queue = TranslationQueue(engine, workers=1, batch_tokens=5, capacity=8, window=100)
@@ -415,9 +454,10 @@ async def test_of_a_call_that_has_failed_nothing_more_is_decoded(engine: Echo) -
 
 
 async def test_whoever_waits_when_the_queue_closes_is_cancelled(engine: Echo) -> None:
-    """Also who waits for what is just being decoded."""
+    """Also who waits for what is just being decoded, or for room."""
     queue = TranslationQueue(engine, workers=1, batch_tokens=5, capacity=8, window=100)
     calls = [asyncio.create_task(call(queue, [sentence(number)])) for number in range(2)]
+    calls.append(asyncio.create_task(call(queue, [sentence(number) for number in range(20, 60)])))
     await settle()
     assert len(engine.batches) == 1
     engine.release()

@@ -85,12 +85,14 @@ async def test_a_second_try_that_takes_too_long_is_given_up(
     """A call has its first answers, flagged, before its time is over, whatever has become slow since it was let in."""
     released = threading.Event()
     engine.say_safer = lambda arabic: [plausible_english(arabic)] * released.wait()
-    deadline.start(RESERVE_S + 0.5)
+    translator = ParagraphTranslator(Model.open(model_folder), queue)
+    deadline.start(RESERVE_S + 2)
     try:
-        async with asyncio.timeout(RESERVE_S + 0.5):
-            _, bad = await translate(model_folder, queue)
+        async with asyncio.timeout(RESERVE_S + 2):
+            ((_, bad),) = await translator.translate([f"{GOOD} {BAD}"])
     finally:
         released.set()
+    assert engine.second_tries == 1
     assert bad.translation == LOOP
     assert [doubt.reason for doubt in bad.doubts] == [Reason.REPETITION]
 
