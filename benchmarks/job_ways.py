@@ -53,7 +53,7 @@ def main() -> None:
     settings = TranslatorSettings()
     model = Model.open(settings.model)
     sentences = tokenized(texts, model)
-    before_s = bare_as_served(sentences, model, settings)
+    before_s = bare_as_served(sentences, model=model, settings=settings)
     ways: dict[str, dict[str, Any]] = {}
     found: dict[str, Records] = {}
     with tempfile.TemporaryDirectory(prefix="kw-") as folder:
@@ -63,7 +63,7 @@ def main() -> None:
             else:
                 ways[way], found[way] = asyncio.run(go(way, texts, Path(folder)))
             print(way, json.dumps(ways[way]), flush=True)
-    after_s = bare_as_served(sentences, model, settings)
+    after_s = bare_as_served(sentences, model=model, settings=settings)
     bare_s = min(before_s, after_s)
     for figures in ways.values():
         if "seconds" in figures:

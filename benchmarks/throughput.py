@@ -128,10 +128,10 @@ def decode(batches: Sequence[list[list[str]]], *, model: Model, workers: int, th
     return time.perf_counter() - started
 
 
-def bare_as_served(sentences: list[list[str]], model: Model, settings: TranslatorSettings) -> float:
+def bare_as_served(*waves: Sequence[list[str]], model: Model, settings: TranslatorSettings) -> float:
     """Return the seconds of the engine alone with the batches and workers that the translator has."""
     batch_tokens = OF_A_LONG_QUEUE * settings.batch_tokens
-    return bare(sentences, model=model, batch_tokens=batch_tokens, workers=settings.threads, threads=1)
+    return bare(*waves, model=model, batch_tokens=batch_tokens, workers=settings.threads, threads=1)
 
 
 async def through_gateway(texts: list[str], callers: int) -> float:

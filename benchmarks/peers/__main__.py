@@ -33,7 +33,6 @@ from benchmarks.peers import model as copying
 from benchmarks.peers.recording_translator import RECORD, RECORDING, Record
 from khulasa import AsyncClient
 from khulasa.up import Services, free_port
-from services.translator.batch import OF_A_LONG_QUEUE
 from services.translator.model import Model
 from services.translator.settings import SHIPPED_MODEL, TranslatorSettings
 
@@ -179,8 +178,7 @@ def engine_alone(
             [tokens for text in texts[begin : begin + articles] for paragraph in text for tokens in paragraph]
             for begin in range(0, len(texts), articles)
         ]
-        batch_tokens = OF_A_LONG_QUEUE * TranslatorSettings().batch_tokens
-        return throughput.bare(*waves, model=model, batch_tokens=batch_tokens, workers=threads, threads=1)
+        return throughput.bare_as_served(*waves, model=model, settings=TranslatorSettings())
 
     one_text(paragraphs[CALLERS[0]][0])
     engines: dict[str, Callable[[int], float]] = {

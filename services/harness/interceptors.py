@@ -122,7 +122,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return None if math.isinf(time_s) else time_s
 
 
-# A class and no generator, which as a context manager costs a cached article a hundredth of its time.
+# A class and no generator: around every call that costs less.
 class _Measured:
     """Counts a call and writes its log line."""
 
