@@ -6,7 +6,7 @@
 A small model can learn more from a bigger one's translations than from human ones, since they are simpler and alike
 (Kim and Rush 2016, arXiv:1606.07947), and these are of the texts we serve. The output is appended, one line for every
 input sentence (Arabic, English, mean log-probability of a token); the English is empty where the teacher is not to be
-trusted. The same command goes on where it stopped.
+trusted, and of every sentence near to one of the development sets. The same command goes on where it stopped.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 import ctranslate2
 import sentencepiece
 
-from training.prepare import clean_arabic, clean_english, reason_to_drop
+from training.prepare import HeldOut, clean_arabic, clean_english, dev_texts, reason_to_drop
 
 BATCH = 512
 """Sentences between two writes: half a minute of work is lost at most. The engine sorts them by length itself."""
@@ -43,10 +43,20 @@ def untrusted(arabic: str, english: str, log_probability: float, *, cut: bool) -
     )
 
 
-def sentences(path: Path, *, skip: int) -> Iterator[str]:
+def sentences(path: Path, *, skip: int, every: int) -> Iterator[str]:
+    """Yield every so many-th sentence of the file, without the first `skip` of these."""
     with gzip.open(path, "rt") as file:
-        for line in islice(file, skip, None):
+        for line in islice(file, skip * every, None, every):
             yield clean_arabic(line)
+
+
+def read_distilled(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of Arabic and English in which the teacher is to be trusted."""
+    with path.open() as file:
+        for line in file:
+            arabic, english, _ = line.rstrip("\n").split("\t")
+            if english:
+                yield arabic, english
 
 
 def translate(
@@ -72,13 +82,14 @@ def translate(
     return rows
 
 
-def main(mono: Path, teacher: Path, out: Path, limit: int | None) -> None:
+def main(mono: Path, teacher: Path, out: Path, dev: Path, *, every: int = 1, limit: int | None = None) -> None:
+    held_out = HeldOut(dev_texts(dev))
     done = sum(1 for _ in out.open()) if out.exists() else 0
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(teacher / "tokenizer.model"))
     generator = ctranslate2.Generator(str(teacher), inter_threads=2, intra_threads=1, compute_type="int8")
-    waiting = islice(sentences(mono, skip=done), None if limit is None else max(0, limit - done))
+    waiting = islice(sentences(mono, skip=done, every=every), None if limit is None else max(0, limit - done))
     while batch := list(islice(waiting, BATCH)):
-        fitting = [text for text in batch if 0 < len(text.split()) <= MAX_WORDS]
+        fitting = [text for text in batch if 0 < len(text.split()) <= MAX_WORDS and text not in held_out]
         translated = dict(zip(fitting, translate(generator, tokenizer, fitting), strict=True))
         with out.open("a") as file:
             for text in batch:
@@ -93,6 +104,15 @@ if __name__ == "__main__":
     parser.add_argument("mono", type=Path, help="a gzip file, one sentence a line")
     parser.add_argument("--teacher", type=Path, default=Path("../shared/models/teacher"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--limit", type=int, help="stop after this many sentences of the file")
+    parser.add_argument("--dev", type=Path, default=Path("../shared/data/dev"))
+    parser.add_argument("--every", type=int, default=1, help="only each so many-th sentence: few, and of all the years")
+    parser.add_argument("--limit", type=int, help="stop after this many sentences")
     arguments = parser.parse_args()
-    main(arguments.mono, arguments.teacher, arguments.out, arguments.limit)
+    main(
+        arguments.mono,
+        arguments.teacher,
+        arguments.out,
+        arguments.dev,
+        every=arguments.every,
+        limit=arguments.limit,
+    )

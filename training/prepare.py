@@ -80,6 +80,13 @@ def reason_to_drop(arabic: str, english: str, *, minimum_words: int) -> str | No
     return None
 
 
+def dev_texts(dev: Path) -> list[str]:
+    """Return both sides of every development set in a folder, cleaned as the texts to train on are."""
+    sides = ("ar", clean_arabic), ("en", clean_english)
+    paths = [(path, clean) for language, clean in sides for path in dev.glob(f"*.{language}")]
+    return [clean(line) for path, clean in paths for line in path.read_text().splitlines()]
+
+
 class HeldOut:
     """The development sentences, and whether a text is one of them or nearly so.
 
@@ -195,9 +202,8 @@ def prune_tokenizer(full: Path, embedded: list[str], counts: Counter) -> tuple[b
 def main(data: Path, teacher: Path, out: Path) -> None:
     sources = yaml.safe_load((Path(__file__).parent / "data.yaml").read_text())
     out.mkdir(parents=True, exist_ok=True)
-    arabic_dev = [clean_arabic(line) for path in data.glob("dev/*.ar") for line in path.read_text().splitlines()]
-    english_dev = [clean_english(line) for path in data.glob("dev/*.en") for line in path.read_text().splitlines()]
-    held_out = HeldOut(arabic_dev + english_dev)
+    held_out_texts = dev_texts(data / "dev")
+    held_out = HeldOut(held_out_texts)
 
     seen: set[str] = set()
     report: dict[str, dict] = {}
@@ -229,7 +235,7 @@ def main(data: Path, teacher: Path, out: Path) -> None:
     (out / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False, indent=0) + "\n")
     rows = {token: row for row, token in enumerate(embedded)}
     (out / "teacher_rows.json").write_text(json.dumps([rows[token] for token in vocabulary]) + "\n")
-    report["tokenizer"] = check_tokenizer(model, set(vocabulary), arabic_dev + english_dev, full)
+    report["tokenizer"] = check_tokenizer(model, set(vocabulary), held_out_texts, full)
     (out / "prepare.json").write_text(json.dumps(report, indent=1) + "\n")
     print(report["tokenizer"])
 

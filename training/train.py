@@ -34,6 +34,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import BOS, EOS, PAD, Batch
+from training.distill import read_distilled
 from training.evaluate import corpus_scores, read_set
 from training.export import write_folder
 from training.imitation import Imitation
@@ -90,14 +91,20 @@ def encode_pairs(texts: list[tuple[str, str]], tokenizer_file: Path, vocabulary:
 
 
 def read_pairs(
-    prepared: Path, vocabulary: list[str], weights: Mapping[str, float] = MappingProxyType({})
+    prepared: Path,
+    vocabulary: list[str],
+    weights: Mapping[str, float] = MappingProxyType({}),
+    distilled: Path | None = None,
 ) -> list[TokenPair]:
     """Return every pair as ids, as often as its source's weight says: that of `data.yaml`, or the one in `weights`.
 
-    With a weight of 1.5 every second pair comes twice. Raises ValueError if `weights` names a source of no pair.
+    With a weight of 1.5 every second pair comes twice. `distilled` is what `distill.py` wrote, a source of that name
+    and of weight 1. Raises ValueError if `weights` names a source of no pair.
     """
     with (prepared / "pairs.tsv").open() as file:
         rows = [line.rstrip("\n").split("\t") for line in file]
+    if distilled is not None:
+        rows += [["distilled", "1", arabic, english] for arabic, english in read_distilled(distilled)]
     if unknown := weights.keys() - {row[0] for row in rows}:
         raise ValueError(f"The config weighs {', '.join(sorted(unknown))}, of which {prepared} has no pairs.")
     encoded = encode_pairs([(row[2], row[3]) for row in rows], prepared / "tokenizer.model", vocabulary)
@@ -390,13 +397,14 @@ def main(
     out: Path,
     dev: Path,
     *,
+    distilled: Path | None = None,
     narrow: Path | None = None,
     cooldown: float | None = None,
 ) -> None:
     """Train in the stages of the config: each starts from the one before and has fewer decoder layers.
 
-    `narrow` is what `pruning.py` wrote. With `cooldown` a run without stages is not gone on with but finished in this
-    many minutes, in `out`/cooldown.
+    `distilled` is what `distill.py` wrote, `narrow` what `pruning.py` did. With `cooldown` a run without stages is not
+    gone on with but finished in this many minutes, in `out`/cooldown.
     """
     if cooldown is not None:
         if "stages" in config:
@@ -407,7 +415,7 @@ def main(
         out = out / "cooldown"
     vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
     rows = json.loads((prepared / "teacher_rows.json").read_text())
-    pairs = read_pairs(prepared, vocabulary, config.get("weights", {}))
+    pairs = read_pairs(prepared, vocabulary, config.get("weights", {}), distilled)
     arabic, english = read_set(dev, "flores_dev", limit=100)
     before: tuple[Model, Sequence[int]] | None = None
     for number, stage in enumerate(config.get("stages", [{}]), 1):
@@ -447,6 +455,7 @@ if __name__ == "__main__":
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--prepared", type=Path, required=True)
     parser.add_argument("--teacher", type=Path, required=True, help="teacher.pt")
+    parser.add_argument("--distilled", type=Path, help="the file distill.py wrote, to train on as well")
     parser.add_argument("--narrow", type=Path, help="the file pruning.py wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dev", type=Path, default=Path("../shared/data/dev"))
@@ -463,6 +472,7 @@ if __name__ == "__main__":
         arguments.teacher,
         arguments.out,
         arguments.dev,
+        distilled=arguments.distilled,
         narrow=arguments.narrow,
         cooldown=arguments.cooldown,
     )

@@ -131,6 +131,18 @@ def test_weights_of_a_config_go_before_those_of_the_data(pieces: Pieces, tmp_pat
         train.read_pairs(tmp_path, pieces.vocabulary, {"d": 1})
 
 
+def test_what_the_teacher_translated_is_one_more_source(pieces: Pieces, tmp_path: Path) -> None:
+    """Where the teacher was not to be trusted its English is empty: such a line is not shown."""
+    (tmp_path / "tokenizer.model").write_bytes(pieces.file.read_bytes())
+    (of_people, by_teacher, untrusted) = made_pairs(3)
+    (tmp_path / "pairs.tsv").write_text(f"a\t1\t{of_people[0]}\t{of_people[1]}\n")
+    distilled = tmp_path / "distilled.tsv"
+    distilled.write_text(f"{by_teacher[0]}\t{by_teacher[1]}\t-0.300\n{untrusted[0]}\t\t-1.900\n")
+    shown = train.read_pairs(tmp_path, pieces.vocabulary, {"distilled": 2}, distilled)
+    first, second = encode_pairs([of_people, by_teacher], pieces.file, pieces.vocabulary)
+    assert shown == [first, second, second]
+
+
 def test_minutes_bound_a_run_too(pieces: Pieces, tmp_path: Path) -> None:
     """A run without a number of steps ends when its minutes of work are over."""
     run = a_run("decoder-only", pieces, tmp_path)
