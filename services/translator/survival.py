@@ -1,22 +1,24 @@
 """What must come through a translation besides words, numbers and addresses.
 
-Percent signs, currencies, placeholders, quotation marks and months are looked for in the English. A list marker that a
-model dropped is put back, and Arabic punctuation that it kept is made English. A hashtag in Arabic is translated like
-any word, with or without its "#". All of it works on normalized Arabic.
+Percent signs, placeholders, quotation marks and months are looked for in the English, and currencies and units
+(`amounts.py`). A list marker that a model dropped is put back, and Arabic punctuation that it kept is made English. A
+hashtag in Arabic is translated like any word, with or without its "#". All of it works on normalized Arabic.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator
 
+from services.translator.amounts import lost_amounts
+
 
 def lost_marks(source: str, translation: str) -> list[str]:
-    """Return what of `source` has no counterpart in `translation`: placeholders, percent signs, currencies, quotation
-    marks. The English may write them in words."""
+    """Return what of `source` has no counterpart in `translation`: placeholders, percent signs, currencies and units,
+    quotation marks. The English may write them in words."""
     return [
         *_lost_placeholders(source, translation),
         *_lost_percent(source, translation),
-        *_lost_currencies(source, translation),
+        *lost_amounts(source, translation),
         *_lost_quotation(source, translation),
     ]
 
@@ -59,32 +61,6 @@ _PLACEHOLDER = re.compile(
 )
 _PERCENT = re.compile(r"\d ?%|% ?\d|\d (?:في ال|بال)(?:مئة|مائة|مية)")
 _ENGLISH_PERCENT = re.compile(r"%|per ?cent|\bpct\b", re.IGNORECASE)
-_DIGIT = re.compile(r"\d")
-_SCALE = r"(?: (?:ألف|آلاف|مليون|ملايين|مليار|بليون|تريليون)(?:ا|ات|ي)?)?"
-# What is counted in Arabic, its sign, and what the English may say.
-_CURRENCIES = {
-    "dollar": (r"دولار(?:ا|ات)?|\$", r"\$", r"\$|dollar|usd"),
-    "euro": (r"يورو|€", "€", r"€|euro|\beur\b"),
-    "pound": (r"جنيه(?:ا|ات)?|£", "£", r"£|pound|\begp\b|\bgbp\b|sterling|guinea"),
-    "riyal": (r"ريال(?:ا|ات)?", "﷼", r"ri[yi]?al|real|\bsar\b|\bqar\b|\bomr\b"),
-    "dirham": (r"درهما?|دراهم", "", r"dirham|\baed\b|\bmad\b|\bdhs?\b"),
-    "dinar": (r"دينارا?|دنانير", "", r"dinar|\bkwd\b|\bjod\b|\biqd\b|\btnd\b|\bbhd\b|\blyd\b|\bdzd\b"),
-    "lira": (r"ليرة|ليرات", "₺", r"lira|\blire\b|pound|\btry\b|\blbp\b|\bsyp\b|₺"),
-    "rouble": (r"روبلا?", "₽", r"ro?uble|\brub\b|₽"),
-    "yuan": (r"يوانا?", "", r"yuan|renminbi|\bcny\b|\brmb\b"),
-    "yen": (r"ينا?", "¥", r"\byen\b|¥|\bjpy\b"),
-    "rupee": (r"روبية|روبيات", "₹", r"rupee|rupiah|\binr\b|₹"),
-}
-
-
-def _amount(words: str, sign: str) -> re.Pattern[str]:
-    return re.compile(rf"\d{_SCALE} ?(?:{words})(?!\w)" + (rf"|{sign} ?\d" if sign else ""))
-
-
-_AMOUNTS = {
-    name: (_amount(words, sign), re.compile(english, re.IGNORECASE))
-    for name, (words, sign, english) in _CURRENCIES.items()
-}
 # Somebody's words: after a verb of saying or a colon. A title in quotation marks may lose them.
 _SPEECH = re.compile(r"(?:قال|قائل|ضاف|صرح|ذكر|تابع|وضح|ؤكد|أكد|علن|كتب|شدد|:)\w*[^\"]{0,40}\"(?P<words>[^\"]+)\"")
 SPEECH_WORDS = 4
@@ -121,14 +97,6 @@ def _lost_placeholders(source: str, translation: str) -> Iterator[str]:
 def _lost_percent(source: str, translation: str) -> Iterator[str]:
     if _PERCENT.search(source) and not _ENGLISH_PERCENT.search(translation):
         yield "%"
-
-
-def _lost_currencies(source: str, translation: str) -> Iterator[str]:
-    if not _DIGIT.search(source):
-        return
-    for name, (amount, english) in _AMOUNTS.items():
-        if amount.search(source) and not english.search(translation):
-            yield name
 
 
 def _lost_quotation(source: str, translation: str) -> Iterator[str]:

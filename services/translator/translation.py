@@ -36,7 +36,7 @@ TOKENS = Counter(
     "khulasa_tokens_total", "Tokens that the model read (source) and wrote (target) in first tries.", ["side"]
 )
 SECOND_TRIES = Counter("khulasa_second_tries_total", "Doubtful sentences decoded again.", ["outcome"])
-VERSION = "4"
+VERSION = "5"
 """Raised with every change that can change an answer: it is part of the cache keys."""
 
 Answers = TypeVar("Answers")

@@ -74,6 +74,8 @@ async def test_nothing_is_put_before_nothing(translating: Translating) -> None:
     [
         ("نما الاقتصاد بنسبة 4.5% هذا العام", "The economy grew by 4.5 this year", Reason.MARK_LOST),
         ("بلغت الكلفة 300 مليون ريال هذا العام", "The cost was 300 million this year", Reason.MARK_LOST),
+        ("يبلغ ارتفاع السور 8.4 أمتار فقط", "The height of the wall is only 8.4 a.m.", Reason.MARK_LOST),
+        ("استمر الحصار 11 شهرا كاملة", "The siege went on for 11 whole hours", Reason.MARK_LOST),
         ("اضغط على {button} للمتابعة إلى الصفحة", "Press the button to go on", Reason.MARK_LOST),
         ("راسلونا على press@news.example اليوم", "Write to us today", Reason.LINK_LOST),
         ("كتب الحساب @ZahraCivil عن الفيضان", "The account wrote on the flood", Reason.LINK_LOST),
@@ -83,7 +85,7 @@ async def test_nothing_is_put_before_nothing(translating: Translating) -> None:
     ],
 )
 async def test_what_is_lost_is_flagged(translating: Translating, source: str, english: str, reason: Reason) -> None:
-    """Percent signs, currencies, placeholders, addresses, dates and quotations are missed on the whole path."""
+    """Percent signs, currencies, units, placeholders, addresses, dates and quotations are missed on the whole path."""
     assert reason in [doubt.reason for doubt in (await translate(translating, source, english)).doubts]
 
 
