@@ -19,7 +19,7 @@ from pathlib import Path
 import ctranslate2
 import sentencepiece
 
-from training.prepare import HeldOut, clean_arabic, clean_english, dev_texts, reason_to_drop
+from training.prepare import HeldOut, clean_arabic, clean_english, dev_texts, loses_amounts, reason_to_drop
 
 BATCH = 512
 """Sentences between two writes: half a minute of work is lost at most. The engine sorts them by length itself."""
@@ -40,6 +40,7 @@ def untrusted(arabic: str, english: str, log_probability: float, *, cut: bool) -
         or log_probability < MIN_LOG_PROBABILITY
         or max(fours.values(), default=0) > 2
         or reason_to_drop(arabic, english, minimum_words=1) is not None
+        or loses_amounts(arabic, english)
     )
 
 

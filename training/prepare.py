@@ -4,7 +4,8 @@
 
 Writes `pairs.tsv` (source, weight, Arabic, English), `tokenizer.model`, `vocabulary.json` (the model's tokens in the
 order of their ids), `teacher_rows.json` (the teacher's ids of these tokens) and `prepare.json` (how many pairs each
-rule removed). `train.py` reads all but the last.
+rule removed). `train.py` reads all but the last. A tokenizer that is in `--out` already is kept, since checkpoints are
+of its tokens.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import sentencepiece
 import yaml
 from sentencepiece import sentencepiece_model_pb2 as sentencepiece_proto
 
+from services.translator.check import Checkable, Reason, check
 from services.translator.normalize import SCHEMES, Scheme, normalize
 
 SEED = 1
@@ -78,6 +80,16 @@ def reason_to_drop(arabic: str, english: str, *, minimum_words: int) -> str | No
     if english_words + 3 > 3.2 * (arabic_words + 3) or arabic_words + 3 > 1.7 * (english_words + 3):
         return "length ratio"
     return None
+
+
+def loses_amounts(arabic: str, english: str) -> bool:
+    """Return whether numbers, units or currencies differ: what a translation would be doubted for is not taught.
+
+    An encyclopedia's English had lost its conversions ("It is less than from Italy"), and where a number differs one of
+    the sides is often of another year.
+    """
+    doubts = check(Checkable(arabic, english, 0.0, 0, 0, source_truncated=False, target_truncated=False))
+    return any(doubt.reason in (Reason.NUMBER_MISMATCH, Reason.MARK_LOST) for doubt in doubts)
 
 
 def dev_texts(dev: Path) -> list[str]:
@@ -137,6 +149,8 @@ def clean_pairs(source: dict, data: Path, held_out: HeldOut, seen: set[str], log
             continue
         arabic, english = clean_arabic(columns[0]), clean_english(columns[1])
         reason = reason_to_drop(arabic, english, minimum_words=source.get("minimum_words", 1))
+        if reason is None and loses_amounts(arabic, english):
+            reason = "amounts"
         if reason is None and (arabic in held_out or english in held_out):
             reason = "development set"
         if reason is None and f"{arabic}\t{english}".lower() in seen:
@@ -219,11 +233,28 @@ def main(data: Path, teacher: Path, out: Path) -> None:
         file.writelines(f"{name}\t{weight}\t{arabic}\t{english}\n" for name, weight, arabic, english in pairs)
 
     full = sentencepiece.SentencePieceProcessor(model_file=str(teacher / "tokenizer.model"))
+    if not (out / "tokenizer.model").exists():
+        write_tokenizer(sources["mono"], pairs, data, teacher, out, full)
+    vocabulary = json.loads((out / "vocabulary.json").read_text())
+    report["tokenizer"] = check_tokenizer((out / "tokenizer.model").read_bytes(), set(vocabulary), held_out_texts, full)
+    (out / "prepare.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(report["tokenizer"])
+
+
+def write_tokenizer(
+    mono: list[dict],
+    pairs: list[tuple[str, int, str, str]],
+    data: Path,
+    teacher: Path,
+    out: Path,
+    full: sentencepiece.SentencePieceProcessor,
+) -> None:
+    """Write the tokenizer of the pieces that are most frequent in pairs and news, and the teacher's ids of them."""
     counts: Counter = Counter()
     for _, weight, *sides in pairs:
         for piece in (piece for side in full.encode(sides, out_type=str) for piece in side):
             counts[piece] += weight
-    for source in sources["mono"]:
+    for source in mono:
         clean = clean_arabic if Path(source["file"]).name.startswith("ar-") else clean_english
         # Every fourth sentence: the ranks do not change, the time does.
         lines = list(read_lines(data / source["file"], source["sha256"]))[::4]
@@ -231,13 +262,11 @@ def main(data: Path, teacher: Path, out: Path) -> None:
             counts.update(pieces)
     embedded = json.loads((teacher / "vocabulary.json").read_text())
     model, vocabulary = prune_tokenizer(teacher / "tokenizer.model", embedded, counts)
-    (out / "tokenizer.model").write_bytes(model)
     (out / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False, indent=0) + "\n")
     rows = {token: row for row, token in enumerate(embedded)}
     (out / "teacher_rows.json").write_text(json.dumps([rows[token] for token in vocabulary]) + "\n")
-    report["tokenizer"] = check_tokenizer(model, set(vocabulary), held_out_texts, full)
-    (out / "prepare.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(report["tokenizer"])
+    # Last, since it is what says that the others are there.
+    (out / "tokenizer.model").write_bytes(model)
 
 
 def check_tokenizer(
