@@ -28,11 +28,15 @@ class Answer:
 class ServedModel:
     """A verified and loaded model folder, with the translator's own settings. Raises BadModel.
 
+    Without `second_tries` what is doubtful is not decoded again: for the speed of a model alone, since a calibrated one
+    doubts more.
+
     >>> ServedModel(Path("models/ar-en")).translate(["نعم."])
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, second_tries: bool = True) -> None:
         self._settings = TranslatorSettings()
+        self._second_tries = second_tries
         self.model = Model.open(folder)
         self._engine = engine.load(self.model, workers=self._settings.threads, threads_per_worker=1)
 
@@ -49,7 +53,8 @@ class ServedModel:
             window=self._settings.window_sentences,
         )
         try:
-            translated = await ParagraphTranslator(self.model, queue).translate(texts)
+            translator = ParagraphTranslator(self.model, queue, second_tries=self._second_tries)
+            translated = await translator.translate(texts)
         finally:
             await queue.close()
         return [_answer(sentences) for sentences in translated]

@@ -42,7 +42,7 @@ def test_a_folder_is_measured(pieces: Pieces, tmp_path: Path, monkeypatch: pytes
     assert flores["others"]["people"]["bleu"]["lead"] > 50
     assert flores["others"]["ours"]["chrf"]["score"] == flores["chrf"]
     assert "seed:12345" in flores["others"]["signatures"]["bleu"]
-    assert measured["speed"]["times_faster"] > 0
+    assert min(measured["speed"]["times_faster"][name] for name in ("first_tries", "as_served")) > 0
     assert len((tmp_path / "outputs" / "flores_dev.en").read_text().splitlines()) == 20
 
 
