@@ -18,6 +18,7 @@ from services.translator import confidence
 from services.translator.model import BadModel
 from services.translator.model import Model as ModelFolder
 from services.translator.normalize import SCHEMES
+from training.config import RunConfig
 from training.evaluate import corpus_scores
 from training.export import BOS, EOS, write_folder, write_manifest
 from training.model import Model
@@ -26,18 +27,26 @@ from training.served import ServedModel
 from training.train import Batches, Fields, Run, compile_layers, encode_pairs, mean_loss
 from training.user_pairs import BadPairs, UserPairs, read_user_pairs
 
-SETTINGS = {
-    "rows": 8,
-    "row_tokens": 256,  # as in configs/*.yaml
-    "warmup_steps": 10,
-    "decay_share": 1.0,  # the rate falls from the start: the length is known
-    "betas": [0.9, 0.98],
-    "weight_decay": 0.01,
-    "clip_norm": 1.0,
-    "checkpoint_minutes": 5,
-    "probe_minutes": 5,
-    "seed": 1,
-}
+ROWS, ROW_TOKENS = 8, 256  # as in configs/*.yaml
+SEED = 1
+
+
+def _config(*, learning_rate: float, threads: int, steps: int) -> RunConfig:
+    return RunConfig(
+        rows=ROWS,
+        row_tokens=ROW_TOKENS,
+        seed=SEED,
+        threads=threads,
+        learning_rate=learning_rate,
+        warmup_steps=10,
+        decay_share=1.0,  # the rate falls from the start: the length is known
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        clip_norm=1.0,
+        steps=steps,
+        checkpoint_minutes=5,
+        probe_minutes=5,
+    )
 
 
 class CannotAdapt(Exception):
@@ -91,7 +100,7 @@ def adapt(
         raise CannotAdapt(f"{out} exists already. Remove it or choose another --out.")
     original = ModelFolder.open(init)
     _check_frame(original)
-    pairs = read_user_pairs(pairs_file, SCHEMES[original.manifest.normalization], seed=SETTINGS["seed"])
+    pairs = read_user_pairs(pairs_file, SCHEMES[original.manifest.normalization], seed=SEED)
     model, vocabulary = restore(init)
     tokenizer = init / original.manifest.source_tokenizer
 
@@ -99,19 +108,18 @@ def adapt(
         encoded = encode_pairs(texts, tokenizer, vocabulary)
         limit = original.manifest.max_source_tokens
         fitting = [pair for pair in encoded if len(pair[0]) <= limit]
-        rows, row_tokens, seed = (SETTINGS[key] for key in ("rows", "row_tokens", "seed"))
         try:
-            made = Batches.for_model(model, vocabulary, fitting, rows=rows, row_tokens=row_tokens, seed=seed)
+            made = Batches.for_model(model, vocabulary, fitting, rows=ROWS, row_tokens=ROW_TOKENS, seed=SEED)
         except ValueError:
             raise CannotAdapt(
-                f"No pair of {pairs_file} is short enough: {limit} tokens of Arabic and {row_tokens} in all are the "
+                f"No pair of {pairs_file} is short enough: {limit} tokens of Arabic and {ROW_TOKENS} in all are the "
                 "most. Give a sentence a line."
             ) from None
         return made, len(texts) - len(fitting) + made.dropped
 
     (train, too_long), (held_out, _) = batches(pairs.train), batches(pairs.held_out)
-    config = SETTINGS | {"learning_rate": learning_rate, "threads": threads, "steps": train.steps(epochs)}
-    tell(_opening(pairs, too_long, config["steps"]))
+    steps = train.steps(epochs)
+    tell(_opening(pairs, too_long, steps))
     if compiled:
         compile_layers()
 
@@ -121,15 +129,15 @@ def adapt(
     run = Run(
         model,
         train,
-        config,
+        _config(learning_rate=learning_rate, threads=threads, steps=steps),
         folder,
         probe=lambda: {"held_out_loss": round(mean_loss(model, held_out), 4)},
-        report=lambda fields: tell(_progress(fields, config["steps"])),
+        report=lambda fields: tell(_progress(fields, steps)),
     )
     if run.step:
         tell(f"goes on from step {run.step}")
     if not run.train(stopping):
-        tell(f"stopped after step {run.step} of {config['steps']}; the same command goes on")
+        tell(f"stopped after step {run.step} of {steps}; the same command goes on")
         return None
 
     name = f"{original.manifest.name}+{pairs_file.stem}"

@@ -273,13 +273,3 @@ def whole_teacher(state: dict[str, Tensor], rows: Sequence[int]) -> Model:
     """Return the teacher itself, a decoder-only model with all its layers and of its tokens ours."""
     depth = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("model.layers."))
     return from_teacher([], range(depth), state, rows).eval()
-
-
-def drop_layers(state: Mapping[str, Tensor], had: Sequence[int], kept: Sequence[int]) -> dict[str, Tensor]:
-    """Return the state of a model whose decoder keeps only some of its layers; `had` and `kept` name the teacher's."""
-    places = [had.index(layer) for layer in kept]
-    names = {f"decoder.{place}.": f"decoder.{number}." for number, place in enumerate(places)}
-    thinner = {name: tensor for name, tensor in state.items() if not name.startswith("decoder.")}
-    for old, new in names.items():
-        thinner |= {new + name.removeprefix(old): tensor for name, tensor in state.items() if name.startswith(old)}
-    return thinner

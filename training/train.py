@@ -20,7 +20,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -29,16 +29,16 @@ from typing import NamedTuple
 
 import sentencepiece
 import torch
-import yaml
 from torch import Tensor
 from torch.nn import functional
 
 from training.batch import BOS, EOS, PAD, Batch
+from training.config import Config, RunConfig
 from training.distill import read_distilled
 from training.evaluate import corpus_scores, read_set
 from training.export import write_folder
 from training.imitation import Imitation
-from training.model import Layer, Model, drop_layers, fast_products, from_teacher
+from training.model import Layer, Model, fast_products, from_teacher
 from training.served import ServedModel
 
 TokenPair = tuple[list[int], list[int]]
@@ -246,7 +246,6 @@ def print_as_json(fields: Fields) -> None:
 class Run:
     """A training run and all that is needed to go on with it.
 
-    `config` has the settings of `configs/*.yaml` from `learning_rate` on; `steps` may stand in the place of `minutes`.
     `probe` says now and then how good the model is; what it returns is logged. `report` is told every line of the log.
     A checkpoint in `out` is gone on with. `seconds` is time spent on steps.
     """
@@ -255,7 +254,7 @@ class Run:
         self,
         model: Model,
         batches: Batches,
-        config: dict,
+        config: RunConfig,
         out: Path,
         *,
         probe: Callable[[], Fields],
@@ -265,12 +264,12 @@ class Run:
         self.model, self.batches, self.config, self.out = model, batches, config, out
         self._probe, self._objective, self._report = probe, objective, report
         out.mkdir(parents=True, exist_ok=True)
-        torch.set_num_threads(config["threads"])
+        torch.set_num_threads(config.threads)
         self.optimizer = torch.optim.AdamW(
             model.parameters(),
-            lr=config["learning_rate"],
-            betas=tuple(config["betas"]),
-            weight_decay=config["weight_decay"],
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
             fused=True,
         )
         self.step, self.seconds = 0, 0.0
@@ -287,9 +286,9 @@ class Run:
     @property
     def progress(self) -> float:
         """How much of its steps or minutes is spent, 1 at the end."""
-        if "steps" in self.config:
-            return self.step / self.config["steps"]
-        return self.seconds / (60 * self.config["minutes"])
+        if self.config.minutes is None:
+            return self.step / self.config.steps
+        return self.seconds / (60 * self.config.minutes)
 
     def save(self) -> None:
         """Write the checkpoint so that a crash in the middle leaves the one before."""
@@ -298,7 +297,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
-            "config": self.config,
+            "config": self.config.model_dump(),
         }
         torch.save(state, self.checkpoint.with_suffix(".part"))
         self.checkpoint.with_suffix(".part").rename(self.checkpoint)
@@ -318,14 +317,14 @@ class Run:
             if self.progress >= 1 or stopping():
                 break
             started = time.monotonic()
-            rate = self.config["learning_rate"] * min(1, (self.step + 1) / self.config["warmup_steps"])
-            if "decay_share" in self.config:
-                rate *= min(1, (1 - self.progress) / self.config["decay_share"])
+            rate = self.config.learning_rate * min(1, (self.step + 1) / self.config.warmup_steps)
+            if self.config.decay_share is not None:
+                rate *= min(1, (1 - self.progress) / self.config.decay_share)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             objective, told = self._objective(self.model, batch)
             objective.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config["clip_norm"])
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.step += 1
@@ -342,10 +341,10 @@ class Run:
                     }
                 )
                 tokens, tokens_since = 0, self.seconds
-            if self.seconds - saved_at > 60 * self.config["checkpoint_minutes"]:
+            if self.seconds - saved_at > 60 * self.config.checkpoint_minutes:
                 self.save()
                 saved_at = self.seconds
-            if self.seconds - probed_at > 60 * self.config["probe_minutes"]:
+            if self.seconds - probed_at > 60 * self.config.probe_minutes:
                 self.log(self._probe())
                 probed_at = self.seconds
         self.save()
@@ -391,7 +390,7 @@ def begin_cooldown(run: Path, out: Path) -> None:
 
 
 def main(
-    config: dict,
+    config: Config,
     prepared: Path,
     teacher: Path,
     out: Path,
@@ -401,53 +400,44 @@ def main(
     narrow: Path | None = None,
     cooldown: float | None = None,
 ) -> None:
-    """Train in the stages of the config: each starts from the one before and has fewer decoder layers.
+    """Train a model of the teacher's layers.
 
-    `distilled` is what `distill.py` wrote, `narrow` what `pruning.py` did. With `cooldown` a run without stages is not
-    gone on with but finished in this many minutes, in `out`/cooldown.
+    `distilled` is what `distill.py` wrote, `narrow` what `pruning.py` did. With `cooldown` the run is not gone on with
+    but finished in this many minutes, in `out`/cooldown.
     """
     if cooldown is not None:
-        if "stages" in config:
-            raise ValueError("Only a run without stages can be cooled down: its last stage has a decay of its own.")
-        config = config | {"minutes": cooldown, "decay_share": 1.0}
+        config = config.model_copy(update={"minutes": cooldown, "steps": None, "decay_share": 1.0})
         if not (out / "cooldown" / "checkpoint.pt").exists():
             begin_cooldown(out, out / "cooldown")
         out = out / "cooldown"
     vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
     rows = json.loads((prepared / "teacher_rows.json").read_text())
-    pairs = read_pairs(prepared, vocabulary, config.get("weights", {}), distilled)
+    pairs = read_pairs(prepared, vocabulary, config.weights, distilled)
     arabic, english = read_set(dev, "flores_dev", limit=100)
-    before: tuple[Model, Sequence[int]] | None = None
-    for number, stage in enumerate(config.get("stages", [{}]), 1):
-        settings = config | stage
-        layers = settings["decoder_layers"]
-        state = torch.load(teacher, mmap=True)
-        model = from_teacher(config["encoder_layers"], layers, state, rows, torch.load(narrow) if narrow else {})
-        if before is not None:
-            model.load_state_dict(drop_layers(before[0].state_dict(), before[1], layers))
-        # A stage that began with the pairs of the one before would flatter itself.
-        batches = Batches.for_model(
-            model, vocabulary, pairs, rows=config["rows"], row_tokens=config["row_tokens"], seed=config["seed"] + number
-        )
-        print(f"{len(layers)} decoder layers; {len(pairs)} weighted pairs, {batches.dropped} too long", flush=True)
+    state = torch.load(teacher, mmap=True)
+    layers = config.decoder_layers
+    model = from_teacher(config.encoder_layers, layers, state, rows, torch.load(narrow) if narrow else {})
+    batches = Batches.for_model(
+        model, vocabulary, pairs, rows=config.rows, row_tokens=config.row_tokens, seed=config.seed
+    )
+    print(f"{len(layers)} decoder layers; {len(pairs)} weighted pairs, {batches.dropped} too long", flush=True)
 
-        objective: Objective = cross_entropy_alone
-        if "imitate" in config:
-            objective = Imitation(state, rows, layers, newline=vocabulary.index("\n"), weights=config["imitate"])
+    objective: Objective = cross_entropy_alone
+    if config.imitate is not None:
+        weights = config.imitate.model_dump()
+        objective = Imitation(state, rows, layers, newline=vocabulary.index("\n"), weights=weights)
 
-        def probe(model: Model = model, folder: Path = out / "probe") -> Fields:
-            """Translate a few sentences with the int8 export, since that is what will be shipped."""
-            limit = config["max_source_tokens"]
-            write_folder(model, vocabulary, prepared / "tokenizer.model", folder, max_source_tokens=limit)
-            translations = [answer.translation for answer in ServedModel(folder).translate(arabic)]
-            scores = corpus_scores(translations, english)
-            return {"bleu": scores["bleu"], "chrf": scores["chrf"], "sample": translations[0]}
+    def probe() -> Fields:
+        """Translate a few sentences with the int8 export, since that is what will be shipped."""
+        folder = out / "probe"
+        limit = config.max_source_tokens
+        write_folder(model, vocabulary, prepared / "tokenizer.model", folder, max_source_tokens=limit)
+        translations = [answer.translation for answer in ServedModel(folder).translate(arabic)]
+        scores = corpus_scores(translations, english)
+        return {"bleu": scores["bleu"], "chrf": scores["chrf"], "sample": translations[0]}
 
-        folder = out / f"stage-{number}" if "stages" in config else out
-        with stop_requests() as asked:
-            if not Run(model, batches, settings, folder, probe=probe, objective=objective).train(asked.is_set):
-                return
-        before = (model, layers)
+    with stop_requests() as asked:
+        Run(model, batches, config, out, probe=probe, objective=objective).train(asked.is_set)
 
 
 if __name__ == "__main__":
@@ -462,9 +452,9 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, help="instead of the config's")
     parser.add_argument("--cooldown", type=float, metavar="MINUTES", help="finish a copy of the run in OUT/cooldown")
     arguments = parser.parse_args()
-    settings = yaml.safe_load(arguments.config.read_text())
+    settings = Config.read(arguments.config)
     if arguments.minutes:
-        settings["minutes"] = arguments.minutes
+        settings = settings.model_copy(update={"minutes": arguments.minutes, "steps": None})
     compile_layers()
     main(
         settings,

@@ -4,6 +4,7 @@ import json
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,13 +12,17 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: make .ven
 
 from services.translator.model import Model as ModelFolder
 from tests.training.conftest import Pieces, made_pairs, write_prepared
-from tests.training.tiny import KINDS, SIZES, teacher_state, tiny_batches, tiny_model
+from tests.training.tiny import KINDS, teacher_state, tiny_batches, tiny_model
 from training import train
+from training.config import Config, RunConfig
 from training.export import load_model
-from training.model import Model, Shape, drop_layers
+from training.model import Shape
 from training.train import Fields, Run, encode_pairs, mean_loss
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
+    "rows": 4,
+    "row_tokens": 64,
+    "seed": 1,
     "learning_rate": 1e-2,
     "warmup_steps": 2,
     "decay_share": 0.5,
@@ -36,7 +41,7 @@ def a_run(kind: str, pieces: Pieces, out: Path, told: list[Fields] | None = None
     model = tiny_model(kind, len(pieces.vocabulary))
     batches = tiny_batches(kind, pairs, pieces.vocabulary, rows=4)
     report = told.append if told is not None else lambda fields: None
-    return Run(model, batches, CONFIG | changes, out, probe=lambda: {"probe": "done"}, report=report)
+    return Run(model, batches, RunConfig(**CONFIG | changes), out, probe=lambda: {"probe": "done"}, report=report)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,8 +98,7 @@ def test_time_in_which_a_run_is_stopped_is_not_spent(
 def test_without_decay_the_learning_rate_stays(pieces: Pieces, tmp_path: Path) -> None:
     """A run whose end is not known keeps its rate to the last step."""
     told: list[Fields] = []
-    run = a_run("decoder-only", pieces, tmp_path, told, steps=20)
-    del run.config["decay_share"]
+    run = a_run("decoder-only", pieces, tmp_path, told, steps=20, decay_share=None)
     run.train()
     assert [line["lr"] for line in told if "lr" in line] == [1e-2, 1e-2]
 
@@ -145,9 +149,7 @@ def test_what_the_teacher_translated_is_one_more_source(pieces: Pieces, tmp_path
 
 def test_minutes_bound_a_run_too(pieces: Pieces, tmp_path: Path) -> None:
     """A run without a number of steps ends when its minutes of work are over."""
-    run = a_run("decoder-only", pieces, tmp_path)
-    del run.config["steps"]
-    run.config["minutes"] = 0.005
+    run = a_run("decoder-only", pieces, tmp_path, steps=None, minutes=0.005)
     assert run.train()
     assert 0.3 <= run.seconds < 3
 
@@ -165,7 +167,7 @@ def test_the_recipe_runs_from_teacher_to_folder(encoder_layers: list[int], piece
     for language, lines in zip(("ar", "en"), zip(*pairs[:3], strict=True), strict=True):
         (dev / f"flores_dev.{language}").write_text("\n".join(lines) + "\n")
     layers = {"encoder_layers": encoder_layers, "decoder_layers": [1]}
-    config = CONFIG | layers | {"steps": 2, "rows": 2, "row_tokens": 64, "seed": 1, "max_source_tokens": 160}
+    config = Config(**CONFIG | layers | {"steps": 2, "rows": 2, "max_source_tokens": 160})
     train.main(config, prepared, tmp_path / "teacher.pt", out, dev)
 
     [line] = map(json.loads, (out / "log.jsonl").read_text().splitlines())
@@ -177,15 +179,11 @@ def test_the_recipe_runs_from_teacher_to_folder(encoder_layers: list[int], piece
     assert ModelFolder.open(out / "probe").manifest.kind == trained.shape.kind
 
 
-def test_a_thinner_model_keeps_the_weights_of_the_layers_that_stay() -> None:
-    """Layers are found by the teacher's numbers and close ranks; all else is untouched; an unknown layer is refused."""
-    inner = {"encoder_inner": 32, "decoder_inner": 32}
-    deep = Model(Shape(30, (10_000.0,), (10_000.0, 1_000_000.0, 10_000.0), SIZES, **inner))
-    thin = Model(Shape(30, (10_000.0,), (10_000.0, 10_000.0), SIZES, **inner))
-    thin.load_state_dict(drop_layers(deep.state_dict(), had=[0, 5, 16], kept=[0, 16]))
-    for name, weight in deep.decoder[2].state_dict().items():
-        assert torch.equal(weight, thin.decoder[1].state_dict()[name]), name
-    assert torch.equal(deep.embed_tokens.weight, thin.embed_tokens.weight)
-    assert torch.equal(deep.encoder[0].mlp.up_proj.weight, thin.encoder[0].mlp.up_proj.weight)
-    with pytest.raises(ValueError, match="not in"):
-        drop_layers(deep.state_dict(), had=[0, 5, 16], kept=[0, 4])
+@pytest.mark.parametrize("path", sorted(Path("training/configs").iterdir()), ids=lambda path: path.name)
+def test_every_config_says_all_that_a_run_needs_and_nothing_else(path: Path) -> None:
+    """Unknown and missing settings are refused before a run begins, and so is one without an end or with two."""
+    config = Config.read(path)
+    settings = config.model_dump()
+    for wrong in ({"shapes": []}, {"seed": None}, {"steps": 5}, {"minutes": None}):
+        with pytest.raises(ValueError, match=r"shapes|seed|length"):
+            Config(**settings | wrong)
