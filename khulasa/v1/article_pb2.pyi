@@ -159,7 +159,9 @@ class Flag(_message.Message):
         REASON_BOILERPLATE_SKIPPED: Flag._Reason.ValueType  # 13
         """Boilerplate, not translated by default: `translation` is empty. See `ArticleOptions.translate_boilerplate`."""
         REASON_MARK_LOST: Flag._Reason.ValueType  # 14
-        """A placeholder, a percent sign, a currency or the quotation marks around somebody's words are missing from the English."""
+        """A placeholder, a percent sign, a currency or unit after a number, or the quotation marks around somebody's words
+        are missing from the English.
+        """
         REASON_UNRELATED: Flag._Reason.ValueType  # 15
         """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
         REASON_NOT_TRANSLATED: Flag._Reason.ValueType  # 16
@@ -199,7 +201,9 @@ class Flag(_message.Message):
     REASON_BOILERPLATE_SKIPPED: Flag.Reason.ValueType  # 13
     """Boilerplate, not translated by default: `translation` is empty. See `ArticleOptions.translate_boilerplate`."""
     REASON_MARK_LOST: Flag.Reason.ValueType  # 14
-    """A placeholder, a percent sign, a currency or the quotation marks around somebody's words are missing from the English."""
+    """A placeholder, a percent sign, a currency or unit after a number, or the quotation marks around somebody's words
+    are missing from the English.
+    """
     REASON_UNRELATED: Flag.Reason.ValueType  # 15
     """Few of the English words stand for any of the Arabic: it may be fluent and about something else."""
     REASON_NOT_TRANSLATED: Flag.Reason.ValueType  # 16

@@ -1,55 +1,77 @@
 """Currencies and units after a number: 8.4 metres must not become 8.4 a.m.
 
-Each is looked for in the English once its Arabic name follows digits. What a translator may write in its place counts
-too: miles for kilometres, "aged 20" for 20 years. A single letter counts after digits only: "a.m." has an m. All of it
-works on normalized Arabic.
+Each is looked for in the English once its Arabic name follows digits. Another unit does not do, even where it would be
+right: the number would be another one then. All of it works on normalized Arabic.
 """
 
 import re
 from collections.abc import Iterator
 
-_DIGIT = re.compile(r"\d")
-_SCALE = r"(?: (?:ألف|آلاف|مليون|ملايين|مليار|بليون|تريليون)(?:ا|ات|ي)?)?"
-# What is counted in Arabic, its sign, and what the English may say.
-_CURRENCIES = {
-    "dollar": (r"دولار(?:ا|ات)?|\$", r"\$", r"\$|dollar|usd"),
-    "euro": (r"يورو|€", "€", r"€|euro|\beur\b"),
-    "pound": (r"جنيه(?:ا|ات)?|£", "£", r"£|pound|\begp\b|\bgbp\b|sterling|guinea"),
-    "riyal": (r"ريال(?:ا|ات)?", "﷼", r"ri[yi]?al|real|\bsar\b|\bqar\b|\bomr\b"),
-    "dirham": (r"درهما?|دراهم", "", r"dirham|\baed\b|\bmad\b|\bdhs?\b"),
-    "dinar": (r"دينارا?|دنانير", "", r"dinar|\bkwd\b|\bjod\b|\biqd\b|\btnd\b|\bbhd\b|\blyd\b|\bdzd\b"),
-    "lira": (r"ليرة|ليرات", "₺", r"lira|\blire\b|pound|\btry\b|\blbp\b|\bsyp\b|₺"),
-    "rouble": (r"روبلا?", "₽", r"ro?uble|\brub\b|₽"),
-    "yuan": (r"يوانا?", "", r"yuan|renminbi|\bcny\b|\brmb\b"),
-    "yen": (r"ينا?", "¥", r"\byen\b|¥|\bjpy\b"),
-    "rupee": (r"روبية|روبيات", "₹", r"rupee|rupiah|\binr\b|₹"),
+SCALES: dict[str, int] = {
+    **dict.fromkeys(("ألف", "ألفا", "الف", "آلاف"), 10**3),
+    **dict.fromkeys(("مليون", "مليونا", "ملايين"), 10**6),
+    **dict.fromkeys(("مليار", "مليارا", "مليارات", "بليون"), 10**9),
+    **dict.fromkeys(("تريليون", "تريليونات"), 10**12),
 }
-# The same without a sign. Of 3,968 development sentences one human translation has none of it: "those over 70".
+"""What may stand between digits and the thing counted, and what it makes of the number."""
+_SCALE = rf"(?:{'|'.join(SCALES)})"
+_DIGIT = re.compile(r"\d")
+_WEEKDAY_OR_DATE = r"(?! (?:ال(?:[أا]حد|[إا]ثنين|ثلاثاء|[أا]ربعاء|خميس|جمعة|سبت)|أمس|غد|\d))"
+
+# In Arabic, in signs of any script, and in English words, of which the beginning is enough.
+_CURRENCIES = {
+    "dollar": (r"دولار(?:ا|ات)?", r"\$", r"dollar|usd"),
+    "euro": ("يورو", "€", r"euros?(?![a-z])|eur(?![a-z])"),
+    "pound": (r"جنيه(?:ا|ات)?", "£", r"pound|egp|gbp|sterling|guinea"),
+    "riyal": (r"ريال(?:ا|ات)?", "﷼", r"ri[yi]?als?(?![a-z])|reals?(?![a-z])|reais|sar(?![a-z])|qar(?![a-z])|omr"),
+    "dirham": (r"درهما?|دراهم", "", r"dirham|aed|mad(?![a-z])|dhs?(?![a-z])"),
+    "dinar": (r"دينارا?|دنانير", "", r"dinar|kwd|jod|iqd|tnd|bhd|lyd|dzd"),
+    "lira": (r"ليرة|ليرات", "₺", r"lir[ae]|pound|try(?![a-z])|lbp|syp"),
+    "rouble": (r"روبلا?", "₽", r"ro?uble|rub(?![a-z])"),
+    "yuan": (r"يوانا?", "", r"yuan|renminbi|cny|rmb"),
+    "yen": (r"ينا?", "¥", r"yen(?![a-z])|jpy"),
+    "rupee": (r"روبية|روبيات", "₹", r"rupee|rupiah|inr|rs(?![a-z])"),
+    "shekel": (r"شي[كق]لا?", "₪", r"she[kq]el|nis(?![a-z])|ils(?![a-z])"),
+    "franc": (r"فرنكا?", "", r"franc(?!e|h|i)|chf|x[oa]f|cfa"),
+    "toman": (r"تومانا?", "", "toman"),
+}
+# "(34 عاما)" may be "34" between commas, a run of "10 كم" a "10K".
 _UNITS = {
-    "kilometres": (r"كيلو ?مترا?|كيلو ?مترات|كم|كلم", r"kilomet|\dkm|\bkm|\bkph\b|mile|\bmph\b"),
-    "metres": (r"مترا?|أمتار", r"met(?:er|re)|\d ?m\b|\bm[²³]|feet|foot|\bft\b|yard"),
-    "centimetres": (r"سنتيمترا?|سنتيمترات|سنتمترا?|سم", r"centimet|\d ?cm\b|inch"),
-    "millimetres": (r"ملل?ي ?مترا?|ملل?يمترات|ملم|مم", r"millimet|\d ?mm\b|inch"),
-    "miles": (r"ميلا?|أميال", r"mile|\bmi\b|\bmph\b|kilomet|\bkm"),
-    "feet": (r"قدما|أقدام", r"feet|foot|\bft\b|met(?:er|re)"),
-    "kilograms": (r"كيلو ?[غج]رام(?:ا|ات)?|كغم?|كجم", r"kilo|\d ?kgs?\b|pound|\blbs?\b"),
-    "grams": (r"[غج]راما?|[غج]رامات", r"gram|\d ?g\b|ounce|\boz\b"),
-    "tons": (r"طنا?|أطنان", r"\bton(?:ne)?s?\b|tonnage"),
-    "litres": (r"لي?ترا?|لترات", r"lit(?:er|re)|\d ?l\b|gallon"),
-    "hectares": (r"هكتارا?|هكتارات", r"hectare|\bha\b|acre"),
-    "acres": (r"فدانا?|فدادين|أفدنة", r"acre|feddan"),
-    "barrels": (r"برميلا?|براميل", r"barrel|\bbpd\b|\bbbl"),
-    "seconds": (r"ثوان|ثواني|ثانية", r"second|\bsecs?\b|\d ?s\b|:\d\d"),
-    "minutes": (r"دقيقة|دقائق", r"minute|\bmins?\b|:\d\d|hour"),
-    "hours": (r"ساعة|ساعات", r"hour|\bhrs?\b|\d ?h\b|:\d\d|\bday|o'clock"),
-    "days": (r"يوما?|أيام", r"\bday|daily|week|fortnight|hour"),
-    "weeks": (r"أسبوعا?|أسابيع", r"week|\bday|month"),
-    "months": (r"شهرا?|أشهر|شهور", r"month|\bday|week|quarter|year"),
+    "kilometres": (r"كيلو ?مترا?|كيلو ?مترات|كم[²2]?|كلم[²2]?", "", r"kilomet|km|kph|\dk(?![a-z])"),
+    "metres": (r"مترا?|أمتار", "", r"met(?:er|re)|\d[ -]?m(?![a-z])|sq\.? ?m(?![a-z])|sqm|m[²³23]|yards? dash"),
+    "centimetres": (r"سن?تي?مترا?|سنتيمترات|سم", "", r"centimet|cms?(?![a-z])"),
+    "millimetres": (r"ملل?ي ?مترا?|ملل?يمترات|ملم|مم", "", r"millimet|mms?(?![a-z])"),
+    "miles": (r"ميلا?|أميال", "", r"miles?(?![a-z])|mi(?![a-z])|mph"),
+    "feet": (r"قدما|أقدام", "", r"feet|foot(?![a-z])|ft(?![a-z])|forward|ahead"),
+    "inches": (r"بوصة|بوصات", r"\d ?[\"”″]", r"inch|\d[ -]?in(?![a-z])"),
+    "kilograms": (r"كيلو ?[غج]رام(?:ا|ات)?|كغم?|كجم|كلغ", "", r"kilogram|kilos?(?![a-z])|kgs?(?![a-z])"),
+    "grams": (r"[غج]راما?|[غج]رامات", "", r"gram|\d[ -]?gr?(?![a-z])|fines?(?![a-z])"),
+    "tons": (r"طنا?|أطنان", "", r"(?:kilo|mega|giga)?ton(?:ne)?s?(?![a-z])|tonnage|mt(?![a-z])"),
+    "litres": (r"لي?ترا?|لترات", "", r"lit(?:er|re)s?(?![a-z])|\d[ -]?l(?![a-z])"),
+    "hectares": (r"هكتارا?|هكتارات", "", r"hectare|ha(?![a-z])"),
+    "acres": (r"فدانا?|فدادين|أفدنة", "", r"acres?(?![a-z])|feddan"),
+    "dunums": (r"دونما?|دونمات", "", r"du?o?na?u?m"),
+    "barrels": (r"برميلا?|براميل", "", r"barrel|bpd|bbl"),
+    "megawatts": (r"مي[غج]اوا[طت]", "", r"megawatt|mw(?![a-z])"),
+    "degrees": (
+        r"درجة|درجات",
+        "[°º℃℉]",
+        r"degree|\d ?o?[cf](?![a-z])|points?(?![a-z])|magnitude|level|grade|place|rank|score|step|notch",
+    ),
+    "seconds": (r"ثوان|ثواني|ثانية", r":\d\d", r"(?:arc)?seconds?(?![a-z])|secs?(?![a-z])|\d ?s(?![a-z])"),
+    "minutes": (r"دقيقة|دقائق", r":\d\d", r"minute|mins?(?![a-z])"),
+    "hours": (r"ساعة|ساعات", r":\d\d|\d[/x]7", r"hour|hrs?(?![a-z])|\d ?h(?![a-z])|o'clock"),
+    "days": (rf"يوما|أيام|يوم{_WEEKDAY_OR_DATE}", r"\d[/x]7", r"days?(?![a-z])|daily"),
+    "weeks": (r"أسبوعا?|أسابيع", "", r"week"),
+    "months": (r"شهرا|أشهر|شهور", "", r"month"),
     "years": (
         r"عاما|أعوام|سنة|سنوات|سنين",
-        r"year|\bage[ds]?\b|\byrs?\b|annual|\bold\b|decade|centur|anniversar|birthday|\d0s\b|season|month|\bunder-",
+        r"[,(] ?\d{1,3}[,)]|\d0s",
+        r"year|aged?(?![a-z])|ages|yrs?(?![a-z])|annual|olds?(?![a-z])|decade|anniversar|birthday|under-|u-?\d\d",
     ),
 }
+# After hundreds, thousands and millions the singular counts; elsewhere it is another word: "قدم", he presented.
+_SINGULARS = {"feet": "قدم", "months": "شهر", "years": "عام"}
 
 
 def lost_amounts(source: str, translation: str) -> Iterator[str]:
@@ -61,13 +83,21 @@ def lost_amounts(source: str, translation: str) -> Iterator[str]:
             yield name
 
 
-def _amount(words: str, sign: str) -> re.Pattern[str]:
-    return re.compile(rf"\d{_SCALE} ?(?:{words})(?!\w)" + (rf"|{sign} ?\d" if sign else ""))
+def _amount(name: str, words: str, signs: str) -> re.Pattern[str]:
+    counted = [rf"\d(?: {_SCALE})? ?(?:{words})(?!\w)"]
+    if name in _SINGULARS:
+        counted.append(rf"(?:(?<![:.])00| {_SCALE}) {_SINGULARS[name]}(?!\w)")
+    if name in _CURRENCIES and signs:
+        counted.append(rf"(?:{signs}) ?\d|\d ?(?:{signs})")
+    return re.compile("|".join(counted))
+
+
+def _in_english(words: str, signs: str) -> re.Pattern[str]:
+    """Words from their beginning, lest "announced" be an ounce; signs anywhere, as in "US$"."""
+    return re.compile(rf"(?<![a-z])(?:{words})" + (f"|{signs}" if signs else ""), re.IGNORECASE)
 
 
 _AMOUNTS = {
-    name: (_amount(words, sign), re.compile(english, re.IGNORECASE))
-    for name, (words, sign, english) in (
-        _CURRENCIES | {name: (words, "", english) for name, (words, english) in _UNITS.items()}
-    ).items()
+    name: (_amount(name, arabic, signs), _in_english(words, signs))
+    for name, (arabic, signs, words) in (_CURRENCIES | _UNITS).items()
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 
+from services.translator.amounts import SCALES
 from services.translator.language import dialect_of
 from services.translator.survival import lost_marks, lost_months
 
@@ -270,10 +271,8 @@ _SMALL_SCALES = {"dozen": 12, "hundred": 100, "hundredth": 100}
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SCALE_AFTER_DIGITS = {
     **_SCALES,
-    **dict.fromkeys(("ألف", "ألفا", "الف", "آلاف", "k"), 10**3),
-    **dict.fromkeys(("مليون", "مليونا", "ملايين", "m", "mn"), 10**6),
-    **dict.fromkeys(("مليار", "مليارا", "مليارات", "بليون", "bn"), 10**9),
-    **dict.fromkeys(("تريليون", "تريليونات"), 10**12),
+    **SCALES,
+    **{"k": 10**3, "m": 10**6, "mn": 10**6, "bn": 10**9},
     **dict.fromkeys(("hundred", "مئة", "مائة"), 100),
 }
 # Whole words, since "ست" also begins "ستكون" and "عشر" ends "نشر".
