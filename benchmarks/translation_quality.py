@@ -29,6 +29,7 @@ from benchmarks import results_file
 from services.translator.check import Reason
 from services.translator.model import FORMAT, MANIFEST, Manifest
 from services.translator.settings import SHIPPED_MODEL
+from training.distill import PROMPT_END
 from training.evaluate import SETS, corpus_scores, read_set
 from training.served import Answer, ServedModel
 
@@ -174,7 +175,7 @@ TEACHER = Manifest(
     source_tokenizer="tokenizer.model",
     target_tokenizer="tokenizer.model",
     source_prefix=["<bos>"],
-    source_suffix=["\n", "English", ":", "▁"],
+    source_suffix=PROMPT_END,
     target_prefix=[],
     end_token="<eos>",
     max_source_tokens=160,

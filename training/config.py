@@ -26,8 +26,8 @@ class RunConfig(BaseModel):
     weight_decay: float
     clip_norm: float
     steps: int | None = None
+    """The length of a run is given in steps or in minutes of work on them."""
     minutes: float | None = None
-    """Of work on steps; the length of a run is given in one of the two."""
     checkpoint_minutes: float
     probe_minutes: float
 

@@ -142,7 +142,8 @@ def write_folder(
         shutil.copy(lexicon, folder / adequacy.FILE)
     (folder / "NOTICE").write_text(NOTICE)
     data = yaml.safe_load((Path(__file__).parent / "data.yaml").read_text())
-    sources = [f"{Path(text['file']).name.removesuffix('.tsv.gz')}: {text['licence']}" for text in data["parallel"]]
+    texts = [*data["parallel"], *(text for text in data["mono"] if "distilled" in text)]
+    sources = [f"{Path(text['file']).name.split('.')[0]}: {text['licence']}" for text in texts]
     manifest = {
         "format": 1,
         "name": name,

@@ -25,7 +25,8 @@ import sentencepiece
 import yaml
 from sentencepiece import sentencepiece_model_pb2 as sentencepiece_proto
 
-from services.translator.check import Checkable, Reason, check
+from services.translator.amounts import lost_amounts
+from services.translator.check import THRESHOLDS, Checkable, numbers
 from services.translator.normalize import SCHEMES, Scheme, normalize
 
 SEED = 1
@@ -83,19 +84,24 @@ def reason_to_drop(arabic: str, english: str, *, minimum_words: int) -> str | No
 
 
 def loses_amounts(arabic: str, english: str) -> bool:
-    """Return whether numbers, units or currencies differ: what a translation would be doubted for is not taught.
+    """Return whether numbers, months, units or currencies differ: what a translation is doubted for is not taught.
 
     An encyclopedia's English had lost its conversions ("It is less than from Italy"), and where a number differs one of
     the sides is often of another year.
     """
-    doubts = check(Checkable(arabic, english, 0.0, 0, 0, source_truncated=False, target_truncated=False))
-    return any(doubt.reason in (Reason.NUMBER_MISMATCH, Reason.MARK_LOST) for doubt in doubts)
+    sentence = Checkable(arabic, english, 0.0, 0, 0, source_truncated=False, target_truncated=False)
+    return any(numbers(sentence, THRESHOLDS)) or any(lost_amounts(arabic, english))
 
 
 def dev_texts(dev: Path) -> list[str]:
-    """Return both sides of every development set in a folder, cleaned as the texts to train on are."""
+    """Return both sides of every development set in a folder, cleaned as the texts to train on are.
+
+    Raises ValueError if there are none: nothing would be held out.
+    """
     sides = ("ar", clean_arabic), ("en", clean_english)
     paths = [(path, clean) for language, clean in sides for path in dev.glob(f"*.{language}")]
+    if not paths:
+        raise ValueError(f"{dev} has no development sets to hold out. Name the folder they are in.")
     return [clean(line) for path, clean in paths for line in path.read_text().splitlines()]
 
 

@@ -376,17 +376,21 @@ def compile_layers() -> None:
     Layer.forward = torch.compile(Layer.forward, dynamic=False)
 
 
-def begin_cooldown(run: Path, out: Path) -> None:
-    """Write the checkpoint of `run` to `out`, with none of its time spent: the budget there is the cooldown's.
+def begin_cooldown(run: Path) -> Path:
+    """Return the folder in which the checkpoint of `run` is cooled down, named by its step.
 
-    Raises ValueError if `run` has no checkpoint.
+    A copy is put there, with none of its time spent: the budget there is the cooldown's. One that is there already is
+    gone on with. Raises ValueError if `run` has no checkpoint.
     """
     if not (run / "checkpoint.pt").exists():
         raise ValueError(f"{run} has no checkpoint to cool down. Train first.")
-    out.mkdir(parents=True, exist_ok=True)
     state = torch.load(run / "checkpoint.pt", mmap=True)
-    torch.save(state | {"seconds": 0.0}, out / "checkpoint.part")
-    (out / "checkpoint.part").rename(out / "checkpoint.pt")
+    out = run / f"cooldown-{state['step']}"
+    if not (out / "checkpoint.pt").exists():
+        out.mkdir(exist_ok=True)
+        torch.save(state | {"seconds": 0.0}, out / "checkpoint.part")
+        (out / "checkpoint.part").rename(out / "checkpoint.pt")
+    return out
 
 
 def main(
@@ -403,13 +407,11 @@ def main(
     """Train a model of the teacher's layers.
 
     `distilled` is what `distill.py` wrote, `narrow` what `pruning.py` did. With `cooldown` the run is not gone on with
-    but finished in this many minutes, in `out`/cooldown.
+    but finished in this many minutes, in a folder in `out`.
     """
     if cooldown is not None:
         config = config.model_copy(update={"minutes": cooldown, "steps": None, "decay_share": 1.0})
-        if not (out / "cooldown" / "checkpoint.pt").exists():
-            begin_cooldown(out, out / "cooldown")
-        out = out / "cooldown"
+        out = begin_cooldown(out)
     vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text())
     rows = json.loads((prepared / "teacher_rows.json").read_text())
     pairs = read_pairs(prepared, vocabulary, config.weights, distilled)
@@ -450,7 +452,9 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dev", type=Path, default=Path("../shared/data/dev"))
     parser.add_argument("--minutes", type=float, help="instead of the config's")
-    parser.add_argument("--cooldown", type=float, metavar="MINUTES", help="finish a copy of the run in OUT/cooldown")
+    parser.add_argument(
+        "--cooldown", type=float, metavar="MINUTES", help="finish a copy of the run in OUT/cooldown-STEP"
+    )
     arguments = parser.parse_args()
     settings = Config.read(arguments.config)
     if arguments.minutes:

@@ -9,11 +9,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make .venv/train-ready")
 
 from benchmarks import results_file, translation_quality
+from services.translator import engine
 from services.translator.check import Reason
 from tests.training.conftest import Pieces, made_pairs
 from tests.training.tiny import tiny_model
 from training.export import write_folder
-from training.served import Answer
+from training.served import Answer, ServedModel
 
 
 def test_a_folder_is_measured(pieces: Pieces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +61,19 @@ def test_the_share_of_texts_with_each_doubt_is_counted() -> None:
         "EMPTY": 0.25,
         "REPETITION": 0.25,
     }
+
+
+def test_a_model_can_be_asked_without_second_tries(
+    pieces: Pieces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an untrained model says is doubted and tried again, unless only its first tries are wanted."""
+    model = tiny_model("decoder-only", len(pieces.vocabulary))
+    write_folder(model, pieces.vocabulary, pieces.file, tmp_path / "model", max_source_tokens=160)
+    tries = []
+    safer = engine.DecoderOnly.decode_safer
+    monkeypatch.setattr(engine.DecoderOnly, "decode_safer", lambda *args: tries.append(1) or safer(*args))
+    texts = [arabic for arabic, _ in made_pairs(4)]
+    ServedModel(tmp_path / "model", second_tries=False).translate(texts)
+    assert not tries
+    ServedModel(tmp_path / "model").translate(texts)
+    assert tries

@@ -108,9 +108,8 @@ def test_a_cooldown_ends_a_copy_and_leaves_the_run(pieces: Pieces, tmp_path: Pat
     run = a_run("decoder-only", pieces, tmp_path / "run", steps=12)
     run.train()
     before = run.checkpoint.read_bytes()
-    train.begin_cooldown(tmp_path / "run", tmp_path / "run" / "cooldown")
-    told: list[Fields] = []
-    copy = a_run("decoder-only", pieces, tmp_path / "run" / "cooldown", told)
+    cooled = train.begin_cooldown(tmp_path / "run")
+    copy = a_run("decoder-only", pieces, cooled)
     assert (copy.step, copy.seconds) == (12, 0.0)
     for name, weight in run.model.state_dict().items():
         assert torch.equal(weight, copy.model.state_dict()[name]), name
@@ -118,7 +117,22 @@ def test_a_cooldown_ends_a_copy_and_leaves_the_run(pieces: Pieces, tmp_path: Pat
     assert copy.step == CONFIG["steps"]
     assert run.checkpoint.read_bytes() == before
     with pytest.raises(ValueError, match="no checkpoint to cool down"):
-        train.begin_cooldown(tmp_path / "nothing", tmp_path / "nothing" / "cooldown")
+        train.begin_cooldown(tmp_path / "nothing")
+
+
+def test_a_cooldown_goes_on_and_a_later_one_begins_anew(pieces: Pieces, tmp_path: Path) -> None:
+    """Of the same checkpoint the copy that was begun is kept; once the run has gone on, another is made."""
+    run = a_run("decoder-only", pieces, tmp_path, steps=12)
+    run.train()
+    first = train.begin_cooldown(tmp_path)
+    copy = a_run("decoder-only", pieces, first, steps=24)
+    copy.train(stopping=lambda: copy.step == 14)
+    assert train.begin_cooldown(tmp_path) == first
+    assert a_run("decoder-only", pieces, first).step == 14
+    a_run("decoder-only", pieces, tmp_path, steps=16).train()
+    later = train.begin_cooldown(tmp_path)
+    assert later != first
+    assert a_run("decoder-only", pieces, later).step == 16
 
 
 def test_weights_of_a_config_go_before_those_of_the_data(pieces: Pieces, tmp_path: Path) -> None:
