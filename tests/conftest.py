@@ -40,6 +40,7 @@ from services.harness.server import Server, Service
 from services.harness.settings import ServerSettings
 from services.harness.terms import Term
 from services.summarizer.service import SummarizerService
+from services.translator.amounts import lost_amounts
 from services.translator.batch import encoder_decoder_cost
 from services.translator.engine import Decoded
 from services.translator.model import Model, Tokenizer
@@ -147,7 +148,7 @@ ENGLISH = [
 ]
 
 
-MARKS = {'"': '""', "%": "%", "دولار": "dollars", "يورو": "euros", "درهم": "dirhams"} | {
+MARKS = {'"': '""', "%": "%"} | {
     "فبراير": "February",
     "مارس": "March",
     "أبريل": "April",
@@ -158,11 +159,11 @@ MARKS = {'"': '""', "%": "%", "دولار": "dollars", "يورو": "euros", "د�
 
 
 def plausible_english(arabic: str) -> str:
-    """Return an English word for each Arabic one, numbers, names and marks as they are, so that no check objects."""
+    """Return an English word for each Arabic one, and numbers, names, units and marks, so that no check objects."""
     words = [word if word.isascii() else ENGLISH[zlib.crc32(word.encode()) % len(ENGLISH)] for word in arabic.split()]
     numbers = re.findall(r"(?<![!-~])\d[\d.,]*(?=[^!-~ ])|(?<=[^!-~ ])\d[\d.,]*", arabic)
     marks = [english for sign, english in MARKS.items() if sign in arabic]
-    return " ".join([*words, *numbers, *marks])
+    return " ".join([*words, *numbers, *lost_amounts(arabic, ""), *marks])
 
 
 class ScriptedEngine:
