@@ -247,7 +247,7 @@ if __name__ == "__main__":
     parser.add_argument("--prepared", type=Path, required=True, help="the folder prepare.py wrote")
     parser.add_argument("--lexicon", type=Path, help="the file lexicon.py wrote")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--name", default="khulasa-ar-en-interim")
+    parser.add_argument("--name", default="khulasa-ar-en")
     parser.add_argument("--check", type=Path, help="Arabic sentences, one a line; writes float32 to --out")
     arguments = parser.parse_args()
     tokens = json.loads((arguments.prepared / "vocabulary.json").read_text())
