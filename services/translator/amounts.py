@@ -14,7 +14,8 @@ SCALES: dict[str, int] = {
     **dict.fromkeys(("تريليون", "تريليونات"), 10**12),
 }
 """What may stand between digits and the thing counted, and what it makes of the number."""
-_SCALE = rf"(?:{'|'.join(SCALES)})"
+_SCALE = rf"(?:{'|'.join(SCALES)})(?:ا|ات|ي)?"
+_NUMBER = rf"\d(?: {_SCALE})?"
 _DIGIT = re.compile(r"\d")
 _WEEKDAY_OR_DATE = r"(?! (?:ال(?:[أا]حد|[إا]ثنين|ثلاثاء|[أا]ربعاء|خميس|جمعة|سبت)|أمس|غد|\d))"
 
@@ -84,11 +85,11 @@ def lost_amounts(source: str, translation: str) -> Iterator[str]:
 
 
 def _amount(name: str, words: str, signs: str) -> re.Pattern[str]:
-    counted = [rf"\d(?: {_SCALE})? ?(?:{words})(?!\w)"]
+    counted = [rf"{_NUMBER} ?(?:{words})(?!\w)"]
     if name in _SINGULARS:
         counted.append(rf"(?:(?<![:.])00| {_SCALE}) {_SINGULARS[name]}(?!\w)")
     if name in _CURRENCIES and signs:
-        counted.append(rf"(?:{signs}) ?\d|\d ?(?:{signs})")
+        counted.append(rf"(?:{signs}) ?\d|{_NUMBER} ?(?:{signs})")
     return re.compile("|".join(counted))
 
 

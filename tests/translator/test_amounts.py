@@ -26,6 +26,8 @@ from services.translator.amounts import lost_amounts
         ("دفع 20 مليون يورو", "He paid the European firm 20 million", "euro"),
         ("دفع 300 شيكل", "He paid 300", "shekel"),
         ("دفع $20", "He paid 20", "dollar"),
+        ("دفع 20 مليون $", "He paid 20 million", "dollar"),
+        ("دفع 3 بليونات دولار", "He paid 3 billion", "dollar"),
     ],
 )
 def test_a_lost_or_changed_unit_is_named(source: str, english: str, lost: str) -> None:
