@@ -68,11 +68,10 @@ def main() -> None:
     if args.beside:
         arabic, _ = read_set(args.dev, args.sets[0], limit=min(SPEED_SENTENCES, args.limit or SPEED_SENTENCES))
         with model_folder(args.beside) as beside:
+            once = (ServedModel(folder, second_tries=False) for folder in (args.model, beside))
             ratios = {
-                name: speed_ratio(
-                    ServedModel(args.model, second_tries=tries), ServedModel(beside, second_tries=tries), arabic
-                )
-                for name, tries in (("first_tries", False), ("as_served", True))
+                "first_tries": speed_ratio(*once, arabic),
+                "as_served": speed_ratio(served, ServedModel(beside), arabic),
             }
         result["speed"] = {"beside": args.beside.name, "sentences": len(arabic), "times_faster": ratios}
         print(result["speed"])
